@@ -1,4 +1,5 @@
-// YAML files read into protobuf messages by reflection, with errors a person can act on.
+// YAML files read into protobuf messages by reflection, with errors a person
+// can act on.
 #ifndef TANDEM_COMMON_CONFIG_READER_H_
 #define TANDEM_COMMON_CONFIG_READER_H_
 
@@ -12,17 +13,21 @@
 
 namespace tandem {
 
-// Reads `path` into `config`, then applies `overrides`, each "a.b.c=value" with the value in YAML. Field options of
-// proto/config.proto (min, max, one_of, required) are looked up by name, so that this file needs no generated code.
-// InvalidArgument carries file, line, field path, what was expected and the nearest known name:
+// Reads `path` into `config`, then applies `overrides`, each "a.b.c=value" with
+// the value in YAML. Field options of proto/config.proto (min, max, one_of,
+// required) are looked up by name, so that this file needs no generated code.
+// InvalidArgument carries file, line, field path, what was expected and the
+// nearest known name:
 //   server.yaml:7: rounds.cuont: unknown field, did you mean 'count'?
 //   --set rounds.count=many: expected an integer between 1 and 1000000
 // NotFound where the file does not exist.
-Status ReadConfig(const std::filesystem::path& path, const std::vector<std::string>& overrides,
+Status ReadConfig(const std::filesystem::path& path,
+                  const std::vector<std::string>& overrides,
                   google::protobuf::Message* config);
 
 // The same from text; `name` stands in for the file in messages.
-Status ParseConfig(const std::string& yaml, const std::string& name, const std::vector<std::string>& overrides,
+Status ParseConfig(const std::string& yaml, const std::string& name,
+                   const std::vector<std::string>& overrides,
                    google::protobuf::Message* config);
 
 }  // namespace tandem

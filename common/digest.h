@@ -1,4 +1,5 @@
-// SHA-256 digests, the names of all objects in Tandem, as 64 lower-case hexadecimal digits.
+// SHA-256 digests, the names of all objects in Tandem, as 64 lower-case
+// hexadecimal digits.
 #ifndef TANDEM_COMMON_DIGEST_H_
 #define TANDEM_COMMON_DIGEST_H_
 
@@ -25,9 +26,11 @@ class Sha256 {
 };
 
 std::string Sha256Hex(std::string_view bytes);
-// NotFound or Internal (with the system's reason) where the file cannot be read.
+// NotFound or Internal (with the system's reason) where the file cannot be
+// read.
 StatusOr<std::string> Sha256HexOfFile(const std::filesystem::path& path);
-// True for exactly 64 characters of [0-9a-f]; the check before a peer's digest becomes part of a path.
+// True for exactly 64 characters of [0-9a-f]; the check before a peer's digest
+// becomes part of a path.
 bool IsSha256Hex(std::string_view text);
 
 }  // namespace tandem

@@ -1,4 +1,5 @@
-// Whole files: atomic replacement with fsync, reading, and read-only memory maps.
+// Whole files: atomic replacement with fsync, reading, and read-only memory
+// maps.
 #ifndef TANDEM_COMMON_FILES_H_
 #define TANDEM_COMMON_FILES_H_
 
@@ -13,20 +14,25 @@
 
 namespace tandem {
 
-// Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the folder: after a crash there is
-// the old file or the new one, never a part. ResourceExhausted on a full disk, PermissionDenied, NotFound, Internal; the
-// old file is then untouched and no temporary file is left.
-Status WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
+// Writes a temporary file beside `path`, syncs it, renames it over `path` and
+// syncs the folder: after a crash there is the old file or the new one, never a
+// part. ResourceExhausted on a full disk, PermissionDenied, NotFound, Internal;
+// the old file is then untouched and no temporary file is left.
+Status WriteFileAtomically(const std::filesystem::path& path,
+                           std::string_view bytes);
 
 // NotFound where there is no such file, else Internal with the system's reason.
 StatusOr<std::string> ReadFile(const std::filesystem::path& path);
 
-// A file mapped read-only. Copies share the mapping, which lives as long as the last of them.
+// A file mapped read-only. Copies share the mapping, which lives as long as the
+// last of them.
 class MappedFile {
  public:
   static StatusOr<MappedFile> Open(const std::filesystem::path& path);
   std::span<const std::byte> bytes() const { return bytes_; }
-  std::string_view text() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
+  std::string_view text() const {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
   // Keeps the mapping alive; hand it to whatever points into bytes().
   std::shared_ptr<const void> owner() const { return owner_; }
 
@@ -35,8 +41,10 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-// The status for errno after an operation on a path: "cannot write /x/y: No space left on device".
-Status ErrnoStatus(int error_number, std::string_view operation, const std::filesystem::path& path);
+// The status for errno after an operation on a path: "cannot write /x/y: No
+// space left on device".
+Status ErrnoStatus(int error_number, std::string_view operation,
+                   const std::filesystem::path& path);
 
 }  // namespace tandem
 

@@ -1,4 +1,5 @@
-// Logging: spdlog's default logger to standard error, and to a file where asked. Code calls spdlog::info(...) and so on.
+// Logging: spdlog's default logger to standard error, and to a file where
+// asked. Code calls spdlog::info(...) and so on.
 #ifndef TANDEM_COMMON_LOG_H_
 #define TANDEM_COMMON_LOG_H_
 
@@ -10,8 +11,8 @@
 
 namespace tandem {
 
-// level: trace, debug, info, warn, error or off. InvalidArgument for any other; an Internal error where `file` (which may
-// be empty) cannot be opened.
+// level: trace, debug, info, warn, error or off. InvalidArgument for any other;
+// an Internal error where `file` (which may be empty) cannot be opened.
 Status InitLogging(const std::string& level, const std::string& file);
 
 }  // namespace tandem

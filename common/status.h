@@ -1,7 +1,9 @@
 // Errors that a peer, a file, a configuration or the network can cause.
 //
-// Every function that can meet such an error returns Status or StatusOr<T>; the message names the offending thing, its
-// value and what was expected. Numeric code may throw (LibTorch does); see CatchExceptions for the one place to stop that.
+// Every function that can meet such an error returns Status or StatusOr<T>; the
+// message names the offending thing, its value and what was expected. Numeric
+// code may throw (LibTorch does); see CatchExceptions for the one place to stop
+// that.
 #ifndef TANDEM_COMMON_STATUS_H_
 #define TANDEM_COMMON_STATUS_H_
 
@@ -22,11 +24,13 @@ using absl::StatusOr;
 
 inline Status OkStatus() { return absl::OkStatus(); }
 
-// One maker per code that Tandem uses: InvalidArgument("field '{}' is {}", name, value).
-#define TANDEM_DEFINE_STATUS_MAKER(Name, Code)                                                    \
-  template <typename... Args>                                                                     \
-  Status Name(fmt::format_string<Args...> format, Args&&... args) {                               \
-    return Status(StatusCode::Code, fmt::format(format, std::forward<Args>(args)...));            \
+// One maker per code that Tandem uses: InvalidArgument("field '{}' is {}",
+// name, value).
+#define TANDEM_DEFINE_STATUS_MAKER(Name, Code)                       \
+  template <typename... Args>                                        \
+  Status Name(fmt::format_string<Args...> format, Args&&... args) {  \
+    return Status(StatusCode::Code,                                  \
+                  fmt::format(format, std::forward<Args>(args)...)); \
   }
 TANDEM_DEFINE_STATUS_MAKER(Aborted, kAborted)
 TANDEM_DEFINE_STATUS_MAKER(AlreadyExists, kAlreadyExists)
@@ -44,18 +48,23 @@ TANDEM_DEFINE_STATUS_MAKER(Unavailable, kUnavailable)
 TANDEM_DEFINE_STATUS_MAKER(Unimplemented, kUnimplemented)
 #undef TANDEM_DEFINE_STATUS_MAKER
 
-// The same error, its message led by where it happened: Annotate(status, "config.yaml:3") -> "config.yaml:3: ...".
+// The same error, its message led by where it happened: Annotate(status,
+// "config.yaml:3") -> "config.yaml:3: ...".
 inline Status Annotate(const Status& status, const std::string& where) {
   if (status.ok()) return status;
   return Status(status.code(), where + ": " + std::string(status.message()));
 }
 
-inline std::string ToString(const Status& status) { return std::string(status.message()); }
+inline std::string ToString(const Status& status) {
+  return std::string(status.message());
+}
 
-// Runs `body`, which returns Status or StatusOr, and turns an exception into an Internal error. It stands at task
-// boundaries only: a training task, an evaluation, a subcommand.
+// Runs `body`, which returns Status or StatusOr, and turns an exception into an
+// Internal error. It stands at task boundaries only: a training task, an
+// evaluation, a subcommand.
 template <typename Body>
-auto CatchExceptions(const std::string& what, Body&& body) -> std::invoke_result_t<Body> {
+auto CatchExceptions(const std::string& what, Body&& body)
+    -> std::invoke_result_t<Body> {
   try {
     return body();
   } catch (const std::exception& e) {
@@ -66,11 +75,13 @@ auto CatchExceptions(const std::string& what, Body&& body) -> std::invoke_result
 #define TANDEM_CONCAT_INNER(a, b) a##b
 #define TANDEM_CONCAT(a, b) TANDEM_CONCAT_INNER(a, b)
 
-#define TANDEM_RETURN_IF_ERROR(expr)                             \
-  if (::tandem::Status tandem_status = (expr); !tandem_status.ok()) return tandem_status
+#define TANDEM_RETURN_IF_ERROR(expr)                                \
+  if (::tandem::Status tandem_status = (expr); !tandem_status.ok()) \
+  return tandem_status
 
-#define TANDEM_ASSIGN_OR_RETURN(lhs, expr) \
-  TANDEM_ASSIGN_OR_RETURN_IMPL(TANDEM_CONCAT(tandem_status_or_, __LINE__), lhs, expr)
+#define TANDEM_ASSIGN_OR_RETURN(lhs, expr)                                 \
+  TANDEM_ASSIGN_OR_RETURN_IMPL(TANDEM_CONCAT(tandem_status_or_, __LINE__), \
+                               lhs, expr)
 #define TANDEM_ASSIGN_OR_RETURN_IMPL(result, lhs, expr) \
   auto result = (expr);                                 \
   if (!result.ok()) return result.status();             \

@@ -17,31 +17,43 @@ namespace tandem {
 struct LoraOptions {
   int64_t rank = 16;
   double alpha = 32;
-  // Of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; empty: all seven.
+  // Of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; empty:
+  // all seven.
   std::vector<std::string> target_modules;
 };
 
 struct Adapter {
   LoraOptions options;
-  // PEFT's names, fp32: base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight [r, in], ...lora_B.weight [out, r].
+  // PEFT's names, fp32:
+  // base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight [r, in],
+  // ...lora_B.weight [out, r].
   TensorMap tensors;
 };
 
-// A: Kaiming-uniform with a = sqrt(5), that is uniform in +-1/sqrt(in); B: zero. The same for equal seeds.
-// InvalidArgument: rank < 1, alpha <= 0, unknown target module (lists the known ones).
-StatusOr<Adapter> CreateAdapter(const DecoderConfig& config, const LoraOptions& options, uint64_t seed);
+// A: Kaiming-uniform with a = sqrt(5), that is uniform in +-1/sqrt(in); B:
+// zero. The same for equal seeds. InvalidArgument: rank < 1, alpha <= 0,
+// unknown target module (lists the known ones).
+StatusOr<Adapter> CreateAdapter(const DecoderConfig& config,
+                                const LoraOptions& options, uint64_t seed);
 
-// OK where `tensors` has exactly the names, shapes and fp32 dtype of an adapter for this model; else InvalidArgument that
-// names the first difference.
-Status CheckAdapterTensors(const DecoderConfig& config, const LoraOptions& options, const TensorMap& tensors);
+// OK where `tensors` has exactly the names, shapes and fp32 dtype of an adapter
+// for this model; else InvalidArgument that names the first difference.
+Status CheckAdapterTensors(const DecoderConfig& config,
+                           const LoraOptions& options,
+                           const TensorMap& tensors);
 
-// A PEFT folder: adapter_config.json and adapter_model.safetensors. `base_model` goes into base_model_name_or_path.
-Status SaveAdapter(const Adapter& adapter, const std::string& base_model, const std::filesystem::path& folder);
-// InvalidArgument: unsupported PEFT features (use_dora, use_rslora, modules_to_save, rank_pattern, alpha_pattern, bias),
-// each named; missing or misshapen tensors; a wrong file.
-StatusOr<Adapter> LoadAdapter(const std::filesystem::path& folder, const DecoderConfig& config);
+// A PEFT folder: adapter_config.json and adapter_model.safetensors.
+// `base_model` goes into base_model_name_or_path.
+Status SaveAdapter(const Adapter& adapter, const std::string& base_model,
+                   const std::filesystem::path& folder);
+// InvalidArgument: unsupported PEFT features (use_dora, use_rslora,
+// modules_to_save, rank_pattern, alpha_pattern, bias), each named; missing or
+// misshapen tensors; a wrong file.
+StatusOr<Adapter> LoadAdapter(const std::filesystem::path& folder,
+                              const DecoderConfig& config);
 
-// W + (alpha / r) B A in fp32 for every adapted layer; other tensors are shared with `base`.
+// W + (alpha / r) B A in fp32 for every adapted layer; other tensors are shared
+// with `base`.
 Checkpoint MergeAdapter(const Checkpoint& base, const Adapter& adapter);
 
 }  // namespace tandem

@@ -1,7 +1,10 @@
-// The last linear layer and a loss, together, in chunks of rows, so that [rows, vocabulary] never exists in training.
+// The last linear layer and a loss, together, in chunks of rows, so that [rows,
+// vocabulary] never exists in training.
 //
-// The trick of Liger's fused linear losses: the forward pass computes each chunk's logits, its loss and the gradient of
-// its hidden states at once, keeps only those gradients, and the backward pass scales them. The head itself is frozen.
+// The trick of Liger's fused linear losses: the forward pass computes each
+// chunk's logits, its loss and the gradient of its hidden states at once, keeps
+// only those gradients, and the backward pass scales them. The head itself is
+// frozen.
 #ifndef TANDEM_MODEL_CHUNKED_HEAD_LOSS_H_
 #define TANDEM_MODEL_CHUNKED_HEAD_LOSS_H_
 
@@ -12,19 +15,23 @@
 
 namespace tandem {
 
-// The loss of some consecutive rows, summed over them. logits: [rows, vocabulary] fp32, row 0 being row `first_row` of the
-// whole. Differentiable in logits; returns a scalar.
-using RowsLoss = std::function<at::Tensor(const at::Tensor& logits, int64_t first_row)>;
+// The loss of some consecutive rows, summed over them. logits: [rows,
+// vocabulary] fp32, row 0 being row `first_row` of the whole. Differentiable in
+// logits; returns a scalar.
+using RowsLoss =
+    std::function<at::Tensor(const at::Tensor& logits, int64_t first_row)>;
 
-// sum over chunks of loss(hidden_chunk head^T): a scalar with a gradient in hidden.
-// hidden: [rows, hidden_size]; head: [vocabulary, hidden_size], frozen.
-at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const at::Tensor& head, const RowsLoss& loss,
-                           int64_t chunk_rows = 128);
+// sum over chunks of loss(hidden_chunk head^T): a scalar with a gradient in
+// hidden. hidden: [rows, hidden_size]; head: [vocabulary, hidden_size], frozen.
+at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const at::Tensor& head,
+                           const RowsLoss& loss, int64_t chunk_rows = 128);
 
-// Cross entropy summed over rows. logits: [rows, vocabulary]; targets: [rows] int64.
+// Cross entropy summed over rows. logits: [rows, vocabulary]; targets: [rows]
+// int64.
 at::Tensor CrossEntropySum(const at::Tensor& logits, const at::Tensor& targets);
 
-// CrossEntropySum of the rows of `targets` [all rows], as ChunkedHeadLoss wants it.
+// CrossEntropySum of the rows of `targets` [all rows], as ChunkedHeadLoss wants
+// it.
 RowsLoss CrossEntropyRows(at::Tensor targets);
 
 }  // namespace tandem

@@ -1,4 +1,5 @@
-// A frozen decoder-only transformer that runs with or without a LoRA adapter. Throws c10::Error (numeric code).
+// A frozen decoder-only transformer that runs with or without a LoRA adapter.
+// Throws c10::Error (numeric code).
 #ifndef TANDEM_MODEL_DECODER_H_
 #define TANDEM_MODEL_DECODER_H_
 
@@ -15,27 +16,33 @@ namespace tandem {
 
 class KeyValueCache;
 
-// "fp32" and "bf16" by name; "auto" is bf16 where the processor multiplies it natively (AVX512-BF16 or AMX), else fp32.
-// InvalidArgument for any other name.
+// "fp32" and "bf16" by name; "auto" is bf16 where the processor multiplies it
+// natively (AVX512-BF16 or AMX), else fp32. InvalidArgument for any other name.
 StatusOr<at::ScalarType> ParseComputeDtype(const std::string& name);
 
 class Decoder {
  public:
-  // Weights of another dtype are converted; those of `dtype` are shared with the checkpoint.
-  // InvalidArgument: a missing or misshapen tensor, an unknown architecture.
-  static StatusOr<Decoder> Create(const Checkpoint& checkpoint, at::ScalarType dtype);
+  // Weights of another dtype are converted; those of `dtype` are shared with
+  // the checkpoint. InvalidArgument: a missing or misshapen tensor, an unknown
+  // architecture.
+  static StatusOr<Decoder> Create(const Checkpoint& checkpoint,
+                                  at::ScalarType dtype);
 
   const DecoderConfig& config() const;
   at::ScalarType dtype() const;
 
-  // Hidden states after the final norm: [tokens, hidden_size]. Documents do not see each other; positions restart in each.
-  // `adapter` may be null. Gradients reach the adapter's tensors where they require them, nothing else.
-  at::Tensor Forward(const at::Tensor& tokens, const std::vector<int64_t>& document_offsets,
+  // Hidden states after the final norm: [tokens, hidden_size]. Documents do not
+  // see each other; positions restart in each. `adapter` may be null. Gradients
+  // reach the adapter's tensors where they require them, nothing else.
+  at::Tensor Forward(const at::Tensor& tokens,
+                     const std::vector<int64_t>& document_offsets,
                      const Adapter* adapter) const;
 
-  // The next tokens of one sequence: appends their keys and values to `cache` and returns hidden states
-  // [tokens, hidden_size]. Throws std::invalid_argument past the context length.
-  at::Tensor ForwardCached(const at::Tensor& tokens, KeyValueCache& cache, const Adapter* adapter) const;
+  // The next tokens of one sequence: appends their keys and values to `cache`
+  // and returns hidden states [tokens, hidden_size]. Throws
+  // std::invalid_argument past the context length.
+  at::Tensor ForwardCached(const at::Tensor& tokens, KeyValueCache& cache,
+                           const Adapter* adapter) const;
 
   // fp32 logits: [rows, vocabulary_size] of hidden: [rows, hidden_size].
   at::Tensor Logits(const at::Tensor& hidden) const;

@@ -1,4 +1,5 @@
-// Held-out loss of a model, in the two units people compare: perplexity per token and bits per byte.
+// Held-out loss of a model, in the two units people compare: perplexity per
+// token and bits per byte.
 #ifndef TANDEM_MODEL_EVALUATION_H_
 #define TANDEM_MODEL_EVALUATION_H_
 
@@ -20,9 +21,12 @@ struct EvaluationResult {
   double BitsPerByte() const;  // loss_nats / ln 2 / target_bytes
 };
 
-// `adapter` may be null. `on_progress(done, total)` counts examples and may be empty.
-EvaluationResult Evaluate(const Decoder& model, const Adapter* adapter, const std::vector<TokenizedExample>& examples,
-                          const std::function<void(int64_t, int64_t)>& on_progress = {});
+// `adapter` may be null. `on_progress(done, total)` counts examples and may be
+// empty.
+EvaluationResult Evaluate(
+    const Decoder& model, const Adapter* adapter,
+    const std::vector<TokenizedExample>& examples,
+    const std::function<void(int64_t, int64_t)>& on_progress = {});
 
 }  // namespace tandem
 

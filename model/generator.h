@@ -10,7 +10,8 @@
 
 namespace tandem {
 
-// Keys and values of one sequence so far, per layer: [key_value_heads, tokens, head_size].
+// Keys and values of one sequence so far, per layer: [key_value_heads, tokens,
+// head_size].
 class KeyValueCache {
  public:
   KeyValueCache(const DecoderConfig& config, at::ScalarType dtype);
@@ -24,19 +25,24 @@ class KeyValueCache {
 
 struct SamplingOptions {
   double temperature = 0;  // 0: greedy
-  double top_p = 1;        // the smallest set of tokens whose probability reaches this
+  double top_p =
+      1;  // the smallest set of tokens whose probability reaches this
   uint64_t seed = 1;
 };
 
 // The id chosen from logits: [vocabulary].
-int32_t SampleToken(const at::Tensor& logits, const SamplingOptions& options, class SeededRandom& random);
+int32_t SampleToken(const at::Tensor& logits, const SamplingOptions& options,
+                    class SeededRandom& random);
 
-// Up to `max_new_tokens` ids after `prompt`; ends early where `stop(id)` says so (that id is not returned). `on_token` sees
-// each id as it comes and may be empty. Throws std::invalid_argument for an empty prompt or one past the context length.
-std::vector<int32_t> Generate(const Decoder& model, const Adapter* adapter, const std::vector<int32_t>& prompt,
-                              int64_t max_new_tokens, const SamplingOptions& options,
-                              const std::function<bool(int32_t)>& stop,
-                              const std::function<void(int32_t)>& on_token = {});
+// Up to `max_new_tokens` ids after `prompt`; ends early where `stop(id)` says
+// so (that id is not returned). `on_token` sees each id as it comes and may be
+// empty. Throws std::invalid_argument for an empty prompt or one past the
+// context length.
+std::vector<int32_t> Generate(
+    const Decoder& model, const Adapter* adapter,
+    const std::vector<int32_t>& prompt, int64_t max_new_tokens,
+    const SamplingOptions& options, const std::function<bool(int32_t)>& stop,
+    const std::function<void(int32_t)>& on_token = {});
 
 }  // namespace tandem
 

@@ -1,4 +1,5 @@
-// One optimiser step after another on a LoRA adapter: forward, chunked loss, backward, clipping, AdamW.
+// One optimiser step after another on a LoRA adapter: forward, chunked loss,
+// backward, clipping, AdamW.
 #ifndef TANDEM_MODEL_LORA_TRAINER_H_
 #define TANDEM_MODEL_LORA_TRAINER_H_
 
@@ -21,13 +22,15 @@ struct AdamWOptions {
   double weight_decay = 0;
 };
 
-// learning_rate * ScheduleFactor(step): linear warm-up over warmup_steps, then a cosine from 1 to final_ratio at total_steps.
+// learning_rate * ScheduleFactor(step): linear warm-up over warmup_steps, then
+// a cosine from 1 to final_ratio at total_steps.
 struct ScheduleOptions {
   int64_t warmup_steps = 0;
   int64_t total_steps = 1;
   double final_ratio = 0.1;
 };
-double ScheduleFactor(const ScheduleOptions& options, int64_t step);  // step counts from 0
+double ScheduleFactor(const ScheduleOptions& options,
+                      int64_t step);  // step counts from 0
 
 struct TrainerOptions {
   AdamWOptions optimizer;
@@ -36,7 +39,8 @@ struct TrainerOptions {
   bool freeze_lora_a = false;   // FFA-LoRA (Sun et al., 2024): only B trains
 };
 
-// Part of a step's loss: `weight` times the mean of `loss` over the target rows of `batch`.
+// Part of a step's loss: `weight` times the mean of `loss` over the target rows
+// of `batch`.
 struct LossTerm {
   const PackedBatch* batch;
   RowsLoss loss;
@@ -44,17 +48,20 @@ struct LossTerm {
 };
 
 struct StepResult {
-  double loss = 0;  // the weighted sum of the terms' means, nats
+  double loss = 0;          // the weighted sum of the terms' means, nats
   double grad_norm_l2 = 0;  // before clipping
-  int64_t tokens = 0;  // in all batches
+  int64_t tokens = 0;       // in all batches
   int64_t target_tokens = 0;
 };
 
-// Numeric code: throws on non-finite loss (std::runtime_error, naming the step) and what LibTorch throws.
+// Numeric code: throws on non-finite loss (std::runtime_error, naming the step)
+// and what LibTorch throws.
 class LoraTrainer {
  public:
-  // REQUIRES: model outlives the trainer. The initial adapter's tensors are copied.
-  LoraTrainer(const Decoder& model, const Adapter& initial, const TrainerOptions& options);
+  // REQUIRES: model outlives the trainer. The initial adapter's tensors are
+  // copied.
+  LoraTrainer(const Decoder& model, const Adapter& initial,
+              const TrainerOptions& options);
   ~LoraTrainer();
   StepResult Step(const std::vector<LossTerm>& terms);
   // A copy, detached.

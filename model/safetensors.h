@@ -1,5 +1,6 @@
-// The safetensors format: u64 little-endian header length, JSON header {name: {dtype, shape, data_offsets}}, data.
-// Nothing in a file is trusted: every offset, size and shape is checked before memory is touched.
+// The safetensors format: u64 little-endian header length, JSON header {name:
+// {dtype, shape, data_offsets}}, data. Nothing in a file is trusted: every
+// offset, size and shape is checked before memory is touched.
 #ifndef TANDEM_MODEL_SAFETENSORS_H_
 #define TANDEM_MODEL_SAFETENSORS_H_
 
@@ -17,19 +18,24 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
-// Maps the file. F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL. InvalidArgument, naming the file and tensor: truncated,
-// header longer than the file, malformed JSON, unknown dtype, negative or overflowing shape, size other than shape
-// times dtype, offsets that overlap, leave gaps or pass the end.
+// Maps the file. F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL.
+// InvalidArgument, naming the file and tensor: truncated, header longer than
+// the file, malformed JSON, unknown dtype, negative or overflowing shape, size
+// other than shape times dtype, offsets that overlap, leave gaps or pass the
+// end.
 StatusOr<Safetensors> ReadSafetensors(const std::filesystem::path& path);
 
-// Tensors are written in the order of their names, header padded to 8 bytes; equal input gives equal bytes.
-// Non-contiguous tensors are made contiguous. Errors are those of WriteFileAtomically, InvalidArgument for other dtypes.
-Status WriteSafetensors(const std::filesystem::path& path, const TensorMap& tensors,
-                        const std::map<std::string, std::string>& metadata = {});
+// Tensors are written in the order of their names, header padded to 8 bytes;
+// equal input gives equal bytes. Non-contiguous tensors are made contiguous.
+// Errors are those of WriteFileAtomically, InvalidArgument for other dtypes.
+Status WriteSafetensors(
+    const std::filesystem::path& path, const TensorMap& tensors,
+    const std::map<std::string, std::string>& metadata = {});
 
 // The bytes that WriteSafetensors would write.
-StatusOr<std::string> SerializeSafetensors(const TensorMap& tensors,
-                                           const std::map<std::string, std::string>& metadata = {});
+StatusOr<std::string> SerializeSafetensors(
+    const TensorMap& tensors,
+    const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace tandem
 

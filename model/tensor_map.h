@@ -1,4 +1,5 @@
-// Named tensors, ordered by name: the weights of a model, the factors of an adapter, an update.
+// Named tensors, ordered by name: the weights of a model, the factors of an
+// adapter, an update.
 #ifndef TANDEM_MODEL_TENSOR_MAP_H_
 #define TANDEM_MODEL_TENSOR_MAP_H_
 

@@ -15,9 +15,11 @@ class NoiseSource {
   virtual void FillNormal(std::span<double> out) = 0;
 };
 
-// ChaCha20 keyed with 256 bits from the operating system (through OpenSSL), 53-bit uniforms, Box-Muller. What a release uses.
+// ChaCha20 keyed with 256 bits from the operating system (through OpenSSL),
+// 53-bit uniforms, Box-Muller. What a release uses.
 std::unique_ptr<NoiseSource> NewSecureNoiseSource();
-// Reproducible and therefore worthless as protection; logs a warning that says so.
+// Reproducible and therefore worthless as protection; logs a warning that says
+// so.
 std::unique_ptr<NoiseSource> NewInsecureNoiseSourceForTests(uint64_t seed);
 
 }  // namespace tandem

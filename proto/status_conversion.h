@@ -1,4 +1,5 @@
-// Status and grpc::Status into each other, all codes kept: the only place where the two error worlds meet.
+// Status and grpc::Status into each other, all codes kept: the only place where
+// the two error worlds meet.
 #ifndef TANDEM_PROTO_STATUS_CONVERSION_H_
 #define TANDEM_PROTO_STATUS_CONVERSION_H_
 
