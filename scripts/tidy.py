@@ -1,0 +1,92 @@
+"""Runs clang-tidy on Tandem's own sources, two at a time.
+
+A source that was clean is checked again only when it, a header of ours that it
+includes or .clang-tidy has changed: build/tidy holds a stamp per source, named
+by the digest of all these.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+STAMPS = ROOT / "build" / "tidy"
+COMMANDS = ROOT / "build" / "release" / "compile_commands.json"
+FOLDERS = ("common", "proto", "model", "privacy", "distill", "client",
+           "server", "cli", "examples")
+INCLUDE = re.compile(rb'^\s*#include\s+"([^"]+)"', re.MULTILINE)
+
+
+def inputs(source):
+    """The source and every header of ours that it includes, in a fixed order."""
+    seen, pending = set(), [source]
+    while pending:
+        path = pending.pop()
+        if path in seen or not path.is_file():
+            continue
+        seen.add(path)
+        pending += [ROOT / name.decode()
+                    for name in INCLUDE.findall(path.read_bytes())]
+    return sorted(seen)
+
+
+def digest(source):
+    result = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
+    for path in inputs(source):
+        result.update(path.read_bytes())
+    return result.hexdigest()
+
+
+def clang_arguments(command):
+    """The compiler's arguments without gcc's precompiled header."""
+    kept, words = [], iter(shlex.split(command))
+    for word in words:
+        if word == "-include" or word == "-o":
+            next(words)
+        elif word not in ("-fpch-preprocess", "-Winvalid-pch", "-c"):
+            kept.append(word)
+    if "ccache" in kept[0]:
+        kept = kept[1:]
+    return kept
+
+
+def check(source):
+    result = subprocess.run(
+        [pathlib.Path(sys.executable).with_name("clang-tidy"), "--quiet",
+         "-p", STAMPS, source],
+        cwd=ROOT, capture_output=True, text=True)
+    return result.returncode, result.stdout + result.stderr
+
+
+def main():
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for entry in json.loads(COMMANDS.read_text()):
+        path = pathlib.Path(entry["file"])
+        if path.is_relative_to(ROOT) and \
+                path.relative_to(ROOT).parts[0] in FOLDERS:
+            entries.append({"directory": entry["directory"], "file": str(path),
+                            "arguments": clang_arguments(entry["command"])})
+    (STAMPS / "compile_commands.json").write_text(json.dumps(entries))
+    stamps = {entry["file"]: STAMPS / digest(pathlib.Path(entry["file"]))
+              for entry in entries}
+    changed = [name for name, stamp in stamps.items() if not stamp.exists()]
+    print(f"{len(changed)} of {len(stamps)} sources to check", flush=True)
+    failures = 0
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for name, (code, output) in zip(changed, pool.map(check, changed)):
+            if code == 0:
+                stamps[name].touch()
+            else:
+                failures += 1
+                print(output, flush=True)
+    return failures > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
