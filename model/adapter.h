@@ -19,7 +19,7 @@ struct LoraOptions {
   double alpha = 32;
   // Of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; empty:
   // all seven.
-  std::vector<std::string> target_modules;
+  std::vector<std::string> target_modules = {};
 };
 
 struct Adapter {
@@ -27,7 +27,7 @@ struct Adapter {
   // PEFT's names, fp32:
   // base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight [r, in],
   // ...lora_B.weight [out, r].
-  TensorMap tensors;
+  TensorMap tensors = {};
 };
 
 // A: Kaiming-uniform with a = sqrt(5), that is uniform in +-1/sqrt(in); B:
