@@ -110,6 +110,19 @@ Status WriteFileAtomically(const std::filesystem::path& path,
   return SyncFolder(FolderOf(path));
 }
 
+Status MoveFileAtomically(const std::filesystem::path& from,
+                          const std::filesystem::path& to) {
+  FileDescriptor file(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.ok()) return ErrnoStatus(errno, "open", from);
+  if (::fsync(file.get()) != 0) return ErrnoStatus(errno, "sync", from);
+  if (::rename(from.c_str(), to.c_str()) == 0) return SyncFolder(FolderOf(to));
+  if (errno != EXDEV) return ErrnoStatus(errno, "replace", to);
+  TANDEM_ASSIGN_OR_RETURN(const MappedFile bytes, MappedFile::Open(from));
+  TANDEM_RETURN_IF_ERROR(WriteFileAtomically(to, bytes.text()));
+  return ::unlink(from.c_str()) == 0 ? OkStatus()
+                                     : ErrnoStatus(errno, "remove", from);
+}
+
 StatusOr<std::string> ReadFile(const std::filesystem::path& path) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.ok()) return ErrnoStatus(errno, "open", path);

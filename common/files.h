@@ -21,6 +21,13 @@ namespace tandem {
 Status WriteFileAtomically(const std::filesystem::path& path,
                            std::string_view bytes);
 
+// Syncs `from` and renames it over `to`, then syncs the folder of `to`; by a
+// copy where the two are on different file systems. On an error `from` is
+// untouched, and so is what was at `to`. Errors are those of
+// WriteFileAtomically.
+Status MoveFileAtomically(const std::filesystem::path& from,
+                          const std::filesystem::path& to);
+
 // NotFound where there is no such file, else Internal with the system's reason.
 StatusOr<std::string> ReadFile(const std::filesystem::path& path);
 

@@ -15,10 +15,9 @@ bool SameParameters(const ReleaseEntry& a, const ReleaseEntry& b) {
 
 const ReleaseEntry* Find(const std::vector<ReleaseEntry>& entries,
                          const std::string& release_id) {
-  const auto found =
-      std::find_if(entries.begin(), entries.end(), [&](const auto& entry) {
-        return entry.release_id == release_id;
-      });
+  const auto found = std::find_if(
+      entries.begin(), entries.end(),
+      [&](const auto& entry) { return entry.release_id == release_id; });
   return found == entries.end() ? nullptr : &*found;
 }
 

@@ -92,9 +92,9 @@ Status RdpAccountant::Compose(double noise_multiplier, double sampling_rate,
   }
   if (count == 0) return OkStatus();
   for (size_t i = 0; i < orders_.size(); ++i) {
-    rdp_[i] += static_cast<double>(count) *
-               SubsampledGaussianRdp(noise_multiplier, sampling_rate,
-                                     orders_[i]);
+    rdp_[i] +=
+        static_cast<double>(count) *
+        SubsampledGaussianRdp(noise_multiplier, sampling_rate, orders_[i]);
   }
   return OkStatus();
 }

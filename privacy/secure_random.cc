@@ -43,10 +43,9 @@ class ChaCha20Stream {
     // The counter, which leads the IV, starts at zero.
     Require(RAND_priv_bytes(key_and_iv.data(), kKeyBytes) == 1,
             "the operating system gave no randomness for privacy noise");
-    const bool ready =
-        EVP_EncryptInit_ex(cipher_.get(), EVP_chacha20(), nullptr,
-                           key_and_iv.data(),
-                           key_and_iv.data() + kKeyBytes) == 1;
+    const bool ready = EVP_EncryptInit_ex(cipher_.get(), EVP_chacha20(),
+                                          nullptr, key_and_iv.data(),
+                                          key_and_iv.data() + kKeyBytes) == 1;
     OPENSSL_cleanse(key_and_iv.data(), key_and_iv.size());
     Require(ready, "ChaCha20 is not available in this OpenSSL");
     bytes_left_ = kBytesPerKey;

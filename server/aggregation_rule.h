@@ -53,9 +53,6 @@ std::span<const AggregationRule> AggregationRules();
 // InvalidArgument, listing the known names.
 StatusOr<AggregationRule> FindAggregationRule(std::string_view name);
 
-// True for PEFT's names of the factor A (".lora_A.weight" at the end).
-bool IsLoraA(std::string_view tensor_name);
-
 // The mean delta, fp32, of every tensor of `global` that the rule trains;
 // tensors that it freezes are not in the result. `updates` come in any order.
 // With privacy, `noise` must not be null, is drawn from serially, tensor by

@@ -98,6 +98,9 @@ class FileObjectStore : public ObjectStore {
   std::filesystem::path PartPath(const std::string& sha256) const;
   Status CheckUpload(const std::string& sha256, int64_t total_size,
                      int64_t offset, std::string_view chunk) const;
+  // The size, where it is total_size; else InvalidArgument.
+  StatusOr<int64_t> CheckStoredSize(const std::string& sha256,
+                                    int64_t total_size) const;
   // Verifies the complete partial upload and makes it an object.
   Status FinishUpload(const std::string& sha256);
   std::mutex& LockOf(const std::string& sha256);

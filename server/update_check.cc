@@ -1,0 +1,62 @@
+#include "server/update_check.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "model/safetensors.h"
+#include "server/delta_blocks.h"
+#include "server/delta_check.h"
+
+namespace tandem {
+namespace {
+
+UpdateVerdict Reject(proto::TaskOutcome outcome, std::string message) {
+  return {outcome, std::move(message), 0};
+}
+
+UpdateVerdict CheckValues(const TensorMap& delta, const UpdateLimits& limits) {
+  TensorList tensors;
+  for (const auto& [name, tensor] : delta) {
+    if (!std::isfinite(SumOfSquares({tensor}))) {
+      return Reject(proto::NOT_FINITE,
+                    fmt::format("tensor '{}' contains NaN or infinity", name));
+    }
+    tensors.push_back(tensor);
+  }
+  const double norm = std::sqrt(SumOfSquares(tensors));
+  const double bound = limits.clip_norm_l2 * (1 + kClipTolerance);
+  if (limits.clip_norm_l2 > 0 && norm > bound) {
+    return {proto::NORM_TOO_LARGE,
+            fmt::format("the update's L2 norm is {:g}, expected at most the "
+                        "clip norm {:g}",
+                        norm, limits.clip_norm_l2),
+            norm};
+  }
+  return {proto::ACCEPTED, "", norm};
+}
+
+}  // namespace
+
+UpdateVerdict CheckUpdate(const TensorMap& global,
+                          const std::filesystem::path& update_file,
+                          double weight, const UpdateLimits& limits) {
+  if (!std::isfinite(weight) || weight <= 0 ||
+      weight > limits.max_client_weight) {
+    return Reject(proto::BAD_WEIGHT,
+                  fmt::format("weight is {}, expected a number above 0 and at "
+                              "most {:g}",
+                              weight, limits.max_client_weight));
+  }
+  const StatusOr<Safetensors> update = ReadSafetensors(update_file);
+  if (!update.ok()) {
+    return Reject(absl::IsNotFound(update.status()) ? proto::MISSING_OBJECT
+                                                    : proto::MALFORMED,
+                  ToString(update.status()));
+  }
+  const Status fits = CheckDelta(global, update->tensors, limits.freeze_lora_a);
+  if (!fits.ok()) return Reject(proto::WRONG_SHAPE, ToString(fits));
+  return CheckValues(update->tensors, limits);
+}
+
+}  // namespace tandem
