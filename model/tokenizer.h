@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,21 +18,30 @@ namespace tandem {
 class Tokenizer {
  public:
   // InvalidArgument: unknown pre-tokenizer (lists the known ones), a merge of
-  // tokens that do not exist, duplicate tokens.
+  // tokens that do not exist, duplicate or empty tokens, ids or types that do
+  // not fit the number of tokens.
   static StatusOr<Tokenizer> Create(TokenizerData data);
 
   // Ids of UTF-8 text; invalid bytes become U+FFFD as Hugging Face and
   // llama.cpp read them. With `parse_special`, the text of control tokens
-  // ("<|im_start|>") becomes their ids; without, it is ordinary text. No
-  // beginning-of-text token is added.
+  // ("<|im_start|>") becomes their ids; without, it is ordinary text. The text
+  // of user-defined tokens always becomes their ids. No beginning-of-text token
+  // is added. As in llama.cpp, a byte that the vocabulary has no token for
+  // (SmolLM2's lacks a few control characters) is left out.
   std::vector<int32_t> Encode(std::string_view text,
                               bool parse_special = false) const;
-  // The bytes of the ids. Control tokens are left out unless asked for.
+  // The bytes of the ids, which need not be whole characters. Control tokens
+  // are left out unless asked for, ids that are not in the vocabulary always.
   std::string Decode(const std::vector<int32_t>& ids,
                      bool with_special = false) const;
 
   int64_t vocabulary_size() const;
   const TokenizerData& data() const;
+  // The id of a control token by its text, if there is one.
+  std::optional<int32_t> ControlToken(std::string_view text) const;
+  // Ends a document: <|endoftext|>, or the end-of-sequence id where the
+  // vocabulary has none.
+  std::optional<int32_t> end_of_text_id() const;
   // Ends a reply: the end-of-text id and, for ChatML, <|im_end|>.
   bool IsEndOfReply(int32_t id) const;
 
