@@ -76,7 +76,7 @@ refresh_apt_lists() {
 
 install_packages() {
   command -v dpkg-query >/dev/null || fail "this is not a Debian system" \
-    "install what README.md names under 'By hand', then build with cmake --preset release"
+    "build by hand, as CONTRIBUTING.md describes"
   local missing
   mapfile -t missing < <(missing_packages)
   ((${#missing[@]})) || return 0

@@ -16,13 +16,15 @@ install_oracles() {
       ${TANDEM_TORCH_INDEX:+--extra-index-url "$TANDEM_TORCH_INDEX"}
   fi
   local interop="$root/tests/interop"
-  # npm leaves this copy of the lock file behind once all is installed.
+  # npm ci insists on packages for other systems, so install does it; versions
+  # and digests come from package-lock.json all the same. A copy of that file
+  # says that all is installed.
   cmp -s "$interop/package-lock.json" "$interop/node_modules/.tandem-lock.json" &&
     return
   say "Installing a prebuilt llama.cpp (node-llama-cpp) into tests/interop"
   PATH="$venv/bin:$PATH" attempt "node-llama-cpp could not be installed" \
     "check the network; removing tests/interop/node_modules starts afresh" \
-    npm ci --prefix "$interop" --omit=optional --ignore-scripts --no-audit --no-fund
+    npm install --no-save --prefix "$interop" --omit=optional --ignore-scripts --no-audit --no-fund
   cp "$interop/package-lock.json" "$interop/node_modules/.tandem-lock.json"
 }
 
