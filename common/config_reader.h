@@ -20,7 +20,17 @@ namespace tandem {
 // nearest known name:
 //   server.yaml:7: rounds.cuont: unknown field, did you mean 'count'?
 //   --set rounds.count=many: expected an integer between 1 and 1000000
-// NotFound where the file does not exist.
+// NotFound where the file does not exist. After an error, `config` is
+// unspecified.
+//
+// Fields that neither the file nor an override names keep their value. An empty
+// value where a map is expected is an empty message. An override of a list
+// replaces it, one of a message changes the fields it names; "data.0.name=x"
+// reaches into a list, and the index one past the end appends.
+//
+// Required fields are checked last: those of `config` itself and of every
+// message in it that is set. A message that is not set is not looked into, so
+// whoever cannot do without `model.student` checks that `model` is there.
 Status ReadConfig(const std::filesystem::path& path,
                   const std::vector<std::string>& overrides,
                   google::protobuf::Message* config);
