@@ -6,6 +6,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "common/status.h"
 #include "model/adapter.h"
@@ -33,13 +35,22 @@ class Decoder {
 
   // Hidden states after the final norm: [tokens, hidden_size]. Documents do not
   // see each other; positions restart in each. `adapter` may be null. Gradients
-  // reach the adapter's tensors where they require them, nothing else.
+  // reach the adapter's tensors where they require them, nothing else. Throws
+  // std::invalid_argument for offsets that do not cut up `tokens` or a document
+  // past the context length, c10::Error for a token outside the vocabulary.
   at::Tensor Forward(const at::Tensor& tokens,
                      const std::vector<int64_t>& document_offsets,
                      const Adapter* adapter) const;
 
+  // Forward(...).index_select(0, rows), but the last layer's feed-forward block
+  // and the final norm run for `rows` [targets] int64 alone: what training and
+  // evaluation need, since prompts carry no loss.
+  at::Tensor ForwardRows(const at::Tensor& tokens,
+                         const std::vector<int64_t>& document_offsets,
+                         const at::Tensor& rows, const Adapter* adapter) const;
+
   // The next tokens of one sequence: appends their keys and values to `cache`
-  // and returns hidden states [tokens, hidden_size]. Throws
+  // and returns hidden states [tokens, hidden_size], without gradients. Throws
   // std::invalid_argument past the context length.
   at::Tensor ForwardCached(const at::Tensor& tokens, KeyValueCache& cache,
                            const Adapter* adapter) const;

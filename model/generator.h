@@ -14,6 +14,7 @@ namespace tandem {
 // head_size].
 class KeyValueCache {
  public:
+  // dtype: the decoder's.
   KeyValueCache(const DecoderConfig& config, at::ScalarType dtype);
   int64_t length() const { return length_; }
 
@@ -35,9 +36,9 @@ int32_t SampleToken(const at::Tensor& logits, const SamplingOptions& options,
                     class SeededRandom& random);
 
 // Up to `max_new_tokens` ids after `prompt`; ends early where `stop(id)` says
-// so (that id is not returned). `on_token` sees each id as it comes and may be
-// empty. Throws std::invalid_argument for an empty prompt or one past the
-// context length.
+// so (that id is not returned; `stop` may be empty) or where the context is
+// full. `on_token` sees each id as it comes and may be empty. Throws
+// std::invalid_argument for an empty prompt or one past the context length.
 std::vector<int32_t> Generate(
     const Decoder& model, const Adapter* adapter,
     const std::vector<int32_t>& prompt, int64_t max_new_tokens,

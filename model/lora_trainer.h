@@ -7,44 +7,19 @@
 #include <memory>
 #include <vector>
 
+#include "model/adamw.h"
 #include "model/adapter.h"
-#include "model/chunked_head_loss.h"
+#include "model/adapter_gradients.h"
 #include "model/decoder.h"
-#include "model/packed_batch.h"
+#include "model/learning_rate.h"
 
 namespace tandem {
-
-// AdamW (Loshchilov and Hutter, 2019), decoupled weight decay, bias correction.
-struct AdamWOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0;
-};
-
-// learning_rate * ScheduleFactor(step): linear warm-up over warmup_steps, then
-// a cosine from 1 to final_ratio at total_steps.
-struct ScheduleOptions {
-  int64_t warmup_steps = 0;
-  int64_t total_steps = 1;
-  double final_ratio = 0.1;
-};
-double ScheduleFactor(const ScheduleOptions& options,
-                      int64_t step);  // step counts from 0
 
 struct TrainerOptions {
   AdamWOptions optimizer;
   ScheduleOptions schedule;
   double max_grad_norm_l2 = 1;  // 0: no clipping
   bool freeze_lora_a = false;   // FFA-LoRA (Sun et al., 2024): only B trains
-};
-
-// Part of a step's loss: `weight` times the mean of `loss` over the target rows
-// of `batch`.
-struct LossTerm {
-  const PackedBatch* batch;
-  RowsLoss loss;
-  double weight = 1;
 };
 
 struct StepResult {
@@ -54,8 +29,10 @@ struct StepResult {
   int64_t target_tokens = 0;
 };
 
-// Numeric code: throws on non-finite loss (std::runtime_error, naming the step)
-// and what LibTorch throws.
+// Numeric code: throws on a non-finite loss or gradient (std::runtime_error,
+// naming the step; the adapter is then as before it), std::invalid_argument
+// for a term without target rows, and what LibTorch throws. Equal input gives
+// equal bits where the number of threads is the same.
 class LoraTrainer {
  public:
   // REQUIRES: model outlives the trainer. The initial adapter's tensors are

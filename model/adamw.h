@@ -1,0 +1,41 @@
+// The optimiser of every LoRA adapter here.
+#ifndef TANDEM_MODEL_ADAMW_H_
+#define TANDEM_MODEL_ADAMW_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tandem {
+
+// AdamW (Loshchilov and Hutter, 2019), decoupled weight decay, bias correction.
+struct AdamWOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9, beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+};
+
+// Moments of a flat vector of parameters, and one fused, multi-threaded pass
+// over them per step. The numbers are those of torch.optim.AdamW and do not
+// depend on the number of threads.
+class AdamW {
+ public:
+  AdamW(const AdamWOptions& options, int64_t size);
+  // One step on `gradient_scale * gradients` at `learning_rate` (the
+  // schedule's, not the options'). REQUIRES: both spans have the size given.
+  void Step(std::span<float> parameters, std::span<const float> gradients,
+            double gradient_scale, double learning_rate);
+
+ private:
+  AdamWOptions options_;
+  int64_t steps_ = 0;
+  std::vector<float> first_moment_, second_moment_;
+};
+
+// sqrt(sum of squares), summed in fp64 in a fixed order.
+double NormL2(std::span<const float> values);
+
+}  // namespace tandem
+
+#endif  // TANDEM_MODEL_ADAMW_H_

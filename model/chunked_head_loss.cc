@@ -1,0 +1,92 @@
+#include "model/chunked_head_loss.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+namespace tandem {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// fp64 stays fp64, for gradient checks; all else becomes fp32.
+at::Tensor ChunkLogits(const at::Tensor& hidden, const at::Tensor& head) {
+  const at::Tensor logits = at::mm(hidden, head.t());
+  return logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
+}
+
+// The loss of one chunk; its gradient of hidden goes into `grad` where that is
+// defined.
+at::Tensor ChunkLoss(const at::Tensor& hidden, const at::Tensor& head,
+                     const RowsLoss& loss, int64_t first_row, at::Tensor grad) {
+  at::Tensor logits = ChunkLogits(hidden, head);
+  if (!grad.defined()) {
+    const at::NoGradGuard no_grad;
+    return loss(logits, first_row);
+  }
+  const at::AutoGradMode enable(true);
+  logits.requires_grad_();
+  const at::Tensor value = loss(logits, first_row);
+  if (value.requires_grad()) {
+    const variable_list grads = torch::autograd::grad({value}, {logits});
+    grad.copy_(at::mm(grads[0].to(head.scalar_type()), head));
+  } else {
+    grad.zero_();  // a loss that does not look at these rows
+  }
+  return value.detach();
+}
+
+class ChunkedHeadLossFunction
+    : public torch::autograd::Function<ChunkedHeadLossFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
+                            const at::Tensor& head, const RowsLoss& loss,
+                            int64_t chunk_rows, bool wants_gradient) {
+    const at::Tensor x = hidden.detach();
+    at::Tensor gradient = wants_gradient ? at::empty_like(x) : at::Tensor();
+    at::Tensor total;
+    for (int64_t from = 0; from < x.size(0); from += chunk_rows) {
+      const int64_t rows = std::min(chunk_rows, x.size(0) - from);
+      const at::Tensor value = ChunkLoss(
+          x.narrow(0, from, rows), head, loss, from,
+          wants_gradient ? gradient.narrow(0, from, rows) : at::Tensor());
+      total = total.defined() ? total + value : value;
+    }
+    ctx->save_for_backward({gradient});
+    return total.defined() ? total : at::zeros({}, at::kFloat);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const at::Tensor gradient = ctx->get_saved_variables()[0];
+    return {gradient * grads[0].to(gradient.scalar_type()), at::Tensor(),
+            at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const at::Tensor& head,
+                           const RowsLoss& loss, int64_t chunk_rows) {
+  const bool wants_gradient =
+      at::GradMode::is_enabled() && hidden.requires_grad();
+  return ChunkedHeadLossFunction::apply(hidden, head, loss, chunk_rows,
+                                        wants_gradient);
+}
+
+at::Tensor CrossEntropySum(const at::Tensor& logits,
+                           const at::Tensor& targets) {
+  return at::nll_loss(at::log_softmax(logits, -1), targets, {},
+                      at::Reduction::Sum);
+}
+
+RowsLoss CrossEntropyRows(at::Tensor targets) {
+  return [targets](const at::Tensor& logits, int64_t first_row) {
+    return CrossEntropySum(logits,
+                           targets.narrow(0, first_row, logits.size(0)));
+  };
+}
+
+}  // namespace tandem

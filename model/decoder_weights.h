@@ -1,0 +1,46 @@
+// The weights of a llama decoder, checked and in one dtype, by role.
+#ifndef TANDEM_MODEL_DECODER_WEIGHTS_H_
+#define TANDEM_MODEL_DECODER_WEIGHTS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "model/adapter.h"
+#include "model/checkpoint.h"
+#include "model/lora_linear.h"
+
+namespace tandem {
+
+// A linear layer and the names of its factors in an adapter.
+struct AdaptableLinear {
+  at::Tensor weight;  // [out, in]
+  std::string lora_a_name, lora_b_name;
+};
+
+// The layer's weight with the factors that `adapter` (may be null) has for it.
+LoraProjection WithFactors(const AdaptableLinear& linear,
+                           const Adapter* adapter);
+
+struct LayerWeights {
+  AdaptableLinear q, k, v, o, gate, up, down;
+  at::Tensor input_norm, post_attention_norm;  // [hidden_size]
+};
+
+struct DecoderWeights {
+  at::Tensor embedding;  // [vocabulary_size, hidden_size]
+  std::vector<LayerWeights> layers;
+  at::Tensor final_norm;  // [hidden_size]
+  at::Tensor head;        // [vocabulary_size, hidden_size]
+};
+
+// Weights already of `dtype` are shared. InvalidArgument: an architecture other
+// than llama, sizes that do not fit each other, a missing or misshapen tensor.
+StatusOr<DecoderWeights> CollectWeights(const Checkpoint& checkpoint,
+                                        at::ScalarType dtype);
+
+}  // namespace tandem
+
+#endif  // TANDEM_MODEL_DECODER_WEIGHTS_H_

@@ -1,0 +1,108 @@
+#include "model/lora_trainer.h"
+
+#include <ATen/ATen.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <cmath>
+#include <cstring>
+#include <span>
+#include <stdexcept>
+
+namespace tandem {
+namespace {
+
+bool Trains(const TrainerOptions& options, const std::string& name) {
+  return !(options.freeze_lora_a && IsLoraA(name));
+}
+
+}  // namespace
+
+// The trained tensors lie end to end in one buffer, in the order of their
+// names, so that clipping and AdamW are one pass each.
+struct LoraTrainer::Impl {
+  const Decoder& model;
+  TrainerOptions options;
+  std::vector<float> parameters, gradients;
+  Adapter adapter;  // trained tensors are views of `parameters`
+  AdamW optimizer;
+  int64_t steps = 0;
+
+  Impl(const Decoder& decoder, const Adapter& initial,
+       const TrainerOptions& trainer_options)
+      : model(decoder),
+        options(trainer_options),
+        parameters(TrainedElements(initial, trainer_options)),
+        gradients(parameters.size()),
+        adapter(CopyInto(initial, trainer_options, parameters)),
+        optimizer(trainer_options.optimizer,
+                  static_cast<int64_t>(parameters.size())) {}
+
+  static size_t TrainedElements(const Adapter& adapter,
+                                const TrainerOptions& options) {
+    int64_t elements = 0;
+    for (const auto& [name, tensor] : adapter.tensors)
+      if (Trains(options, name)) elements += tensor.numel();
+    return static_cast<size_t>(elements);
+  }
+
+  static Adapter CopyInto(const Adapter& initial, const TrainerOptions& options,
+                          std::vector<float>& buffer) {
+    Adapter copy{initial.options, {}};
+    float* next = buffer.data();
+    for (const auto& [name, tensor] : initial.tensors) {
+      const at::Tensor values = tensor.detach().to(at::kFloat);
+      if (!Trains(options, name)) {
+        copy.tensors[name] = values.clone();
+        continue;
+      }
+      copy.tensors[name] = at::from_blob(next, values.sizes(), at::kFloat);
+      copy.tensors[name].copy_(values);
+      next += values.numel();
+    }
+    return copy;
+  }
+
+  void GatherGradients(const TensorMap& tensors) {
+    float* next = gradients.data();
+    for (const auto& [name, tensor] : tensors) {
+      const at::Tensor values = tensor.contiguous();
+      std::memcpy(next, values.const_data_ptr<float>(), values.nbytes());
+      next += values.numel();
+    }
+  }
+};
+
+LoraTrainer::LoraTrainer(const Decoder& model, const Adapter& initial,
+                         const TrainerOptions& options)
+    : impl_(std::make_unique<Impl>(model, initial, options)) {}
+LoraTrainer::~LoraTrainer() = default;
+
+StepResult LoraTrainer::Step(const std::vector<LossTerm>& terms) {
+  Impl& impl = *impl_;
+  const AdapterGradient gradient = ComputeAdapterGradient(
+      impl.model, impl.adapter, terms, impl.options.freeze_lora_a);
+  impl.GatherGradients(gradient.tensors);
+  const double norm = NormL2(impl.gradients);
+  if (!std::isfinite(gradient.loss) || !std::isfinite(norm))
+    throw std::runtime_error(
+        fmt::format("step {}: loss {} with gradient norm {} is not finite",
+                    impl.steps, gradient.loss, norm));
+  const double limit = impl.options.max_grad_norm_l2;
+  const double scale = limit > 0 ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
+  impl.optimizer.Step(impl.parameters, impl.gradients, scale,
+                      impl.options.optimizer.learning_rate *
+                          ScheduleFactor(impl.options.schedule, impl.steps));
+  ++impl.steps;
+  return {gradient.loss, norm, gradient.tokens, gradient.target_tokens};
+}
+
+Adapter LoraTrainer::CurrentAdapter() const {
+  Adapter copy{impl_->adapter.options, {}};
+  for (const auto& [name, tensor] : impl_->adapter.tensors)
+    copy.tensors[name] = tensor.clone();
+  return copy;
+}
+
+int64_t LoraTrainer::steps_done() const { return impl_->steps; }
+
+}  // namespace tandem

@@ -1,0 +1,189 @@
+// The fused layers beside their definitions: values against a plain
+// composition, gradients against central differences in fp64.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include "model/causal_attention.h"
+#include "model/lora_linear.h"
+#include "model/rms_norm.h"
+#include "model/rotary_embedding.h"
+#include "model/swiglu.h"
+#include "tests/testing/gradient_check.h"
+#include "tests/testing/tiny_checkpoint.h"
+
+namespace tandem {
+namespace {
+
+using testing::ExpectGradientsMatchDifferences;
+using testing::MaxDifference;
+using Tensors = std::vector<at::Tensor>;
+
+at::Tensor Random(at::IntArrayRef shape, uint64_t seed, double mean = 0) {
+  SeededRandom random(seed);
+  return testing::RandomTensor(random, shape, 1, mean).to(at::kDouble);
+}
+
+// A loss that weights every element differently, so that no error cancels.
+at::Tensor WeightedSum(const at::Tensor& y) {
+  return (y * Random(y.sizes(), 99)).sum();
+}
+
+TEST(RmsNorm, IsItsDefinition) {
+  const at::Tensor x = Random({5, 7}, 1), w = Random({7}, 2, 1);
+  const at::Tensor expected = x / (x.square().mean(-1, true) + 0.01).sqrt() * w;
+  EXPECT_LT(MaxDifference(RmsNorm(x, w, 0.01), expected), 1e-12);
+  EXPECT_LT(
+      MaxDifference(RmsNorm(x.to(at::kBFloat16), w.to(at::kBFloat16), 0.01),
+                    expected),
+      0.05);
+}
+
+TEST(RmsNorm, GradientMatchesDifferences) {
+  const at::Tensor w = Random({7}, 2, 1);
+  ExpectGradientsMatchDifferences(
+      [&](const Tensors& in) { return WeightedSum(RmsNorm(in[0], w, 0.01)); },
+      {Random({3, 7}, 1)});
+}
+
+TEST(Rotate, TurnsPairsOfHalvesByPositionTimesFrequency) {
+  const at::Tensor x = Random({2, 8}, 1);  // 2 heads of 4
+  const at::Tensor y = Rotate(x, RotaryAnglesAt({0, 3}, 4, 100));
+  EXPECT_EQ(MaxDifference(y[0], x[0]), 0);    // position 0 stays
+  const double angle = 3 / std::sqrt(100.0);  // pair 1 of head 1
+  const double a = x[1][5].item<double>(), b = x[1][7].item<double>();
+  EXPECT_NEAR(y[1][5].item<double>(), a * std::cos(angle) - b * std::sin(angle),
+              1e-6);
+  EXPECT_NEAR(y[1][7].item<double>(), b * std::cos(angle) + a * std::sin(angle),
+              1e-6);
+}
+
+TEST(Rotate, DotProductDependsOnDistanceAlone) {
+  const at::Tensor q = Random({1, 8}, 1), k = Random({1, 8}, 2);
+  auto dot = [&](int64_t i, int64_t j) {
+    return (Rotate(q, RotaryAnglesAt({i}, 8, 10000)) *
+            Rotate(k, RotaryAnglesAt({j}, 8, 10000)))
+        .sum()
+        .item<double>();
+  };
+  EXPECT_NEAR(dot(5, 2), dot(105, 102), 1e-4);
+  EXPECT_GT(std::abs(dot(5, 2) - dot(5, 4)), 1e-2);
+}
+
+TEST(Rotate, GradientMatchesDifferences) {
+  const RotaryAngles angles = RotaryAnglesAt({0, 1, 9}, 4, 100);
+  ExpectGradientsMatchDifferences(
+      [&](const Tensors& in) { return WeightedSum(Rotate(in[0], angles)); },
+      {Random({3, 8}, 1)});
+}
+
+TEST(SwiGlu, IsItsDefinition) {
+  const at::Tensor g = Random({3, 5}, 1), u = Random({3, 5}, 2);
+  EXPECT_LT(MaxDifference(SwiGlu(g, u), g / (1 + (-g).exp()) * u), 1e-12);
+}
+
+TEST(SwiGlu, GradientMatchesDifferences) {
+  ExpectGradientsMatchDifferences(
+      [](const Tensors& in) { return WeightedSum(SwiGlu(in[0], in[1])); },
+      {Random({3, 5}, 1), Random({3, 5}, 2)});
+}
+
+// Two adapted layers around one that is not, of unequal ranks.
+Tensors ThreeProjections(const Tensors& in) {
+  const at::Tensor w0 = Random({4, 6}, 10), w1 = Random({3, 6}, 11),
+                   w2 = Random({5, 6}, 12);
+  return LoraLinear(
+      in[0], {{w0, in[1], in[2]}, {w1, {}, {}}, {w2, in[3], in[4]}}, 0.7);
+}
+Tensors ThreeProjectionInputs() {
+  return {Random({7, 6}, 1), Random({2, 6}, 2), Random({4, 2}, 3),
+          Random({3, 6}, 4), Random({5, 3}, 5)};
+}
+
+TEST(LoraLinear, IsItsDefinition) {
+  const Tensors in = ThreeProjectionInputs(), y = ThreeProjections(in);
+  const at::Tensor x = in[0];
+  const at::Tensor full = Random({4, 6}, 10) + 0.7 * in[2].mm(in[1]);
+  EXPECT_LT(MaxDifference(y[0], x.mm(full.t())), 1e-12);
+  EXPECT_LT(MaxDifference(y[1], x.mm(Random({3, 6}, 11).t())), 1e-12);
+  const at::Tensor full2 = Random({5, 6}, 12) + 0.7 * in[4].mm(in[3]);
+  EXPECT_LT(MaxDifference(y[2], x.mm(full2.t())), 1e-12);
+}
+
+TEST(LoraLinear, GradientMatchesDifferences) {
+  ExpectGradientsMatchDifferences(
+      [](const Tensors& in) {
+        const Tensors y = ThreeProjections(in);
+        return WeightedSum(y[0]) + WeightedSum(y[1]) + WeightedSum(y[2]);
+      },
+      ThreeProjectionInputs());
+}
+
+TEST(LoraLinear, GivesFp32GradientsOfFp32FactorsUnderBf16) {
+  const at::Tensor x = Random({4, 6}, 1).to(at::kBFloat16);
+  const at::Tensor w = Random({3, 6}, 2).to(at::kBFloat16);
+  const at::Tensor a = Random({2, 6}, 3).to(at::kFloat).requires_grad_();
+  const at::Tensor b = Random({3, 2}, 4).to(at::kFloat).requires_grad_();
+  const at::Tensor y = LoraLinear(x, {{w, a, b}}, 2)[0];
+  EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+  y.sum().backward();
+  EXPECT_EQ(a.grad().scalar_type(), at::kFloat);
+  const at::Tensor ones = at::ones({4, 3}, at::kDouble);
+  const at::Tensor db =
+      2 * ones.t().mm(x.to(at::kDouble).mm(a.detach().to(at::kDouble).t()));
+  EXPECT_LT(MaxDifference(b.grad(), db), 0.05 * db.abs().max().item<double>());
+}
+
+// softmax over a masked score matrix, head by head.
+at::Tensor PlainAttention(const at::Tensor& q, const at::Tensor& k,
+                          const at::Tensor& v,
+                          const std::vector<int64_t>& offsets, int64_t size) {
+  const int64_t n = q.size(0), heads = q.size(1) / size,
+                group = heads / (k.size(1) / size);
+  at::Tensor mask = at::full({n, n}, -INFINITY, at::kDouble);
+  for (size_t d = 0; d + 1 < offsets.size(); ++d)
+    for (int64_t i = offsets[d]; i < offsets[d + 1]; ++i)
+      mask[i].narrow(0, offsets[d], i - offsets[d] + 1).zero_();
+  Tensors outputs;
+  for (int64_t h = 0; h < heads; ++h) {
+    const int64_t s = h / group * size;
+    const at::Tensor scores =
+        q.narrow(1, h * size, size).mm(k.narrow(1, s, size).t()) /
+        std::sqrt(double(size));
+    outputs.push_back((scores + mask).softmax(-1).mm(v.narrow(1, s, size)));
+  }
+  return at::cat(outputs, 1);
+}
+
+TEST(CausalAttention, IsMaskedSoftmaxWithinEachDocument) {
+  const at::Tensor q = Random({9, 16}, 1), k = Random({9, 8}, 2),
+                   v = Random({9, 8}, 3);
+  const std::vector<int64_t> offsets = {0, 4, 4, 5, 9};  // one empty document
+  EXPECT_LT(MaxDifference(CausalAttention(q, k, v, offsets, 4),
+                          PlainAttention(q, k, v, offsets, 4)),
+            1e-12);
+}
+
+TEST(CausalAttention, GradientMatchesDifferences) {
+  ExpectGradientsMatchDifferences(
+      [](const Tensors& in) {
+        return WeightedSum(CausalAttention(in[0], in[1], in[2], {0, 3, 5}, 2));
+      },
+      {Random({5, 8}, 1), Random({5, 4}, 2), Random({5, 4}, 3)});
+}
+
+TEST(CachedAttention, IsTheLastRowsOfCausalAttention) {
+  const at::Tensor q = Random({9, 16}, 1).to(at::kFloat),
+                   k = Random({9, 8}, 2).to(at::kFloat),
+                   v = Random({9, 8}, 3).to(at::kFloat);
+  const at::Tensor all = CausalAttention(q, k, v, {0, 9}, 4);
+  const at::Tensor keys = k.view({9, 2, 4}).transpose(0, 1),
+                   values = v.view({9, 2, 4}).transpose(0, 1);
+  for (const int64_t n : {1, 4})
+    EXPECT_LT(
+        MaxDifference(CachedAttention(q.narrow(0, 9 - n, n), keys, values),
+                      all.narrow(0, 9 - n, n)),
+        1e-6);
+}
+
+}  // namespace
+}  // namespace tandem
