@@ -59,11 +59,15 @@ Status WriteAll(int fd, std::string_view bytes,
   return OkStatus();
 }
 
-Status WriteAndSync(const std::filesystem::path& path, std::string_view bytes) {
+Status WriteAndSync(
+    const std::filesystem::path& path,
+    const std::function<Status(const AppendBytes& append)>& write) {
   FileDescriptor file(
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!file.ok()) return ErrnoStatus(errno, "create", path);
-  TANDEM_RETURN_IF_ERROR(WriteAll(file.get(), bytes, path));
+  TANDEM_RETURN_IF_ERROR(write([&](std::string_view bytes) {
+    return WriteAll(file.get(), bytes, path);
+  }));
   if (::fsync(file.get()) != 0) return ErrnoStatus(errno, "sync", path);
   if (file.Close() != 0) return ErrnoStatus(errno, "close", path);
   return OkStatus();
@@ -97,8 +101,15 @@ Status ErrnoStatus(int error_number, std::string_view operation,
 
 Status WriteFileAtomically(const std::filesystem::path& path,
                            std::string_view bytes) {
+  return WriteFileAtomically(
+      path, [bytes](const AppendBytes& append) { return append(bytes); });
+}
+
+Status WriteFileAtomically(
+    const std::filesystem::path& path,
+    const std::function<Status(const AppendBytes& append)>& write) {
   const std::filesystem::path temporary = TemporaryName(path);
-  if (Status status = WriteAndSync(temporary, bytes); !status.ok()) {
+  if (Status status = WriteAndSync(temporary, write); !status.ok()) {
     ::unlink(temporary.c_str());
     return status;
   }

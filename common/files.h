@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,14 @@ namespace tandem {
 // the old file is then untouched and no temporary file is left.
 Status WriteFileAtomically(const std::filesystem::path& path,
                            std::string_view bytes);
+
+// The same for content that is made piece by piece, so that it never lies in
+// memory whole: `write` calls its argument once per piece, in order. An error
+// of `write` is returned, and the old file is untouched.
+using AppendBytes = std::function<Status(std::string_view bytes)>;
+Status WriteFileAtomically(
+    const std::filesystem::path& path,
+    const std::function<Status(const AppendBytes& append)>& write);
 
 // Syncs `from` and renames it over `to`, then syncs the folder of `to`; by a
 // copy where the two are on different file systems. On an error `from` is

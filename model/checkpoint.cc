@@ -1,0 +1,78 @@
+#include "model/checkpoint.h"
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "common/digest.h"
+#include "model/gguf_checkpoint.h"
+#include "model/huggingface_folder.h"
+
+namespace tandem {
+namespace {
+
+constexpr int64_t kDigestChunk = 1 << 18;  // values: 1 MiB stays in cache
+
+Status CheckTokenCount(const Checkpoint& checkpoint) {
+  const auto tokens = static_cast<int64_t>(checkpoint.tokenizer.tokens.size());
+  if (tokens <= checkpoint.config.vocabulary_size) return OkStatus();
+  return InvalidArgument("{} tokens, but only {} rows of embeddings", tokens,
+                         checkpoint.config.vocabulary_size);
+}
+
+std::string_view BytesOf(const at::Tensor& contiguous) {
+  return {static_cast<const char*>(contiguous.const_data_ptr()),
+          contiguous.nbytes()};
+}
+
+// SHA-256 of the fp32 values; those of another type are converted chunk by
+// chunk.
+std::string DigestOfValues(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.contiguous().view(-1);
+  if (flat.scalar_type() == at::kFloat) return Sha256Hex(BytesOf(flat));
+  Sha256 digest;
+  for (int64_t i = 0; i < flat.numel(); i += kDigestChunk) {
+    const int64_t size = std::min(kDigestChunk, flat.numel() - i);
+    digest.Update(BytesOf(flat.narrow(0, i, size).to(at::kFloat)));
+  }
+  return std::move(digest).HexDigest();
+}
+
+}  // namespace
+
+StatusOr<Checkpoint> LoadCheckpoint(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto type = std::filesystem::status(path, error).type();
+  if (type == std::filesystem::file_type::not_found) {
+    return NotFound("there is no model at {}", path.string());
+  }
+  const bool is_folder = type == std::filesystem::file_type::directory;
+  if (!is_folder && path.extension() != ".gguf") {
+    return InvalidArgument("{} is neither a .gguf file nor a folder",
+                           path.string());
+  }
+  TANDEM_ASSIGN_OR_RETURN(
+      Checkpoint checkpoint,
+      is_folder ? LoadHuggingFace(path) : LoadGgufCheckpoint(path));
+  TANDEM_RETURN_IF_ERROR(Annotate(CheckTokenCount(checkpoint), path.string()));
+  return checkpoint;
+}
+
+std::string Digest(const Checkpoint& checkpoint) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors(
+      checkpoint.tensors.begin(), checkpoint.tensors.end());
+  std::vector<std::string> digests(tensors.size());
+#pragma omp parallel for schedule(dynamic)
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    digests[i] = DigestOfValues(tensors[i].second);
+  }
+  Sha256 whole;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const auto& [name, tensor] = tensors[i];
+    whole.Update(fmt::format("{}:{} [{}] {}\n", name.size(), name,
+                             fmt::join(tensor.sizes().vec(), ","), digests[i]));
+  }
+  return std::move(whole).HexDigest();
+}
+
+}  // namespace tandem

@@ -1,0 +1,239 @@
+#include "model/ggml_blocks.h"
+
+#include <c10/util/Half.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+namespace tandem {
+namespace {
+
+constexpr int kBlock = 32;        // weights in a quantised block
+constexpr int kHalfBlock = 16;    // nibbles: weight j low, weight j + 16 high
+constexpr int kScaleBytes = 2;    // an f16
+constexpr int kHighBitBytes = 4;  // Q5: the fifth bit of each weight
+
+template <typename T>
+T Load(const std::byte* bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof(T));
+  return value;
+}
+
+float LoadHalf(const std::byte* bytes) {
+  return c10::detail::fp16_ieee_to_fp32_value(Load<uint16_t>(bytes));
+}
+
+void StoreHalf(float value, std::byte* bytes) {
+  const uint16_t half = c10::detail::fp16_ieee_from_fp32_value(value);
+  std::memcpy(bytes, &half, sizeof(half));
+}
+
+void DecodeF32(const std::byte* bytes, int64_t blocks, float* values) {
+  std::memcpy(values, bytes, static_cast<size_t>(blocks) * sizeof(float));
+}
+
+void EncodeF32(const float* values, int64_t blocks, std::byte* bytes) {
+  std::memcpy(bytes, values, static_cast<size_t>(blocks) * sizeof(float));
+}
+
+void DecodeF16(const std::byte* bytes, int64_t blocks, float* values) {
+  for (int64_t i = 0; i < blocks; ++i) values[i] = LoadHalf(bytes + 2 * i);
+}
+
+void EncodeF16(const float* values, int64_t blocks, std::byte* bytes) {
+  for (int64_t i = 0; i < blocks; ++i) StoreHalf(values[i], bytes + 2 * i);
+}
+
+void DecodeBF16(const std::byte* bytes, int64_t blocks, float* values) {
+  for (int64_t i = 0; i < blocks; ++i) {
+    const uint32_t bits = Load<uint16_t>(bytes + 2 * i);
+    values[i] = std::bit_cast<float>(bits << 16);
+  }
+}
+
+// Rounds to nearest, ties to even; a NaN stays one.
+uint16_t ToBF16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffff) > 0x7f800000) {
+    return static_cast<uint16_t>((bits >> 16) | 64);
+  }
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+void EncodeBF16(const float* values, int64_t blocks, std::byte* bytes) {
+  for (int64_t i = 0; i < blocks; ++i) {
+    const uint16_t bits = ToBF16(values[i]);
+    std::memcpy(bytes + 2 * i, &bits, sizeof(bits));
+  }
+}
+
+// The product of an f16 scale and a quant of at most 8 bits is exact in fp32,
+// so a compiler that fuses it with the addition of a minimum changes nothing.
+struct Q4_0 {  // d (n - 8)
+  static constexpr int kBytes = kScaleBytes + kHalfBlock;
+  static void Decode(const std::byte* block, float* values) {
+    const float d = LoadHalf(block);
+    const auto* nibbles = block + kScaleBytes;
+    for (int j = 0; j < kHalfBlock; ++j) {
+      const int pair = std::to_integer<int>(nibbles[j]);
+      values[j] = d * static_cast<float>((pair & 15) - 8);
+      values[j + kHalfBlock] = d * static_cast<float>((pair >> 4) - 8);
+    }
+  }
+  // The value of largest magnitude becomes -8, so that its sign costs nothing.
+  static void Encode(const float* values, std::byte* block) {
+    float extreme = 0;
+    for (int j = 0; j < kBlock; ++j) {
+      if (std::fabs(values[j]) > std::fabs(extreme)) extreme = values[j];
+    }
+    const float d = extreme / -8;
+    const float inverse = d != 0 ? 1.0f / d : 0.0f;
+    StoreHalf(d, block);
+    const auto quantise = [inverse](float value) {
+      const float scaled = value * inverse;
+      return std::min(15, static_cast<int>(scaled + 8.5f));
+    };
+    for (int j = 0; j < kHalfBlock; ++j) {
+      const int low = quantise(values[j]);
+      const int high = quantise(values[j + kHalfBlock]);
+      block[kScaleBytes + j] = static_cast<std::byte>(low | high << 4);
+    }
+  }
+};
+
+struct Q4_1 {  // d n + m
+  static constexpr int kBytes = 2 * kScaleBytes + kHalfBlock;
+  static void Decode(const std::byte* block, float* values) {
+    const float d = LoadHalf(block);
+    const float m = LoadHalf(block + kScaleBytes);
+    const auto* nibbles = block + 2 * kScaleBytes;
+    for (int j = 0; j < kHalfBlock; ++j) {
+      const int pair = std::to_integer<int>(nibbles[j]);
+      values[j] = d * static_cast<float>(pair & 15) + m;
+      values[j + kHalfBlock] = d * static_cast<float>(pair >> 4) + m;
+    }
+  }
+};
+
+// Weight j's five bits: a nibble, and bit j of the 32 high bits.
+int FiveBits(uint32_t high_bits, int j, int nibble) {
+  return nibble | static_cast<int>(high_bits >> j & 1) << 4;
+}
+
+struct Q5_0 {  // d (n - 16)
+  static constexpr int kBytes = kScaleBytes + kHighBitBytes + kHalfBlock;
+  static void Decode(const std::byte* block, float* values) {
+    const float d = LoadHalf(block);
+    const auto high_bits = Load<uint32_t>(block + kScaleBytes);
+    const auto* nibbles = block + kScaleBytes + kHighBitBytes;
+    for (int j = 0; j < kHalfBlock; ++j) {
+      const int pair = std::to_integer<int>(nibbles[j]);
+      const int low = FiveBits(high_bits, j, pair & 15);
+      const int high = FiveBits(high_bits, j + kHalfBlock, pair >> 4);
+      values[j] = d * static_cast<float>(low - 16);
+      values[j + kHalfBlock] = d * static_cast<float>(high - 16);
+    }
+  }
+};
+
+struct Q5_1 {  // d n + m
+  static constexpr int kBytes = 2 * kScaleBytes + kHighBitBytes + kHalfBlock;
+  static void Decode(const std::byte* block, float* values) {
+    const float d = LoadHalf(block);
+    const float m = LoadHalf(block + kScaleBytes);
+    const auto high_bits = Load<uint32_t>(block + 2 * kScaleBytes);
+    const auto* nibbles = block + 2 * kScaleBytes + kHighBitBytes;
+    for (int j = 0; j < kHalfBlock; ++j) {
+      const int pair = std::to_integer<int>(nibbles[j]);
+      const int low = FiveBits(high_bits, j, pair & 15);
+      const int high = FiveBits(high_bits, j + kHalfBlock, pair >> 4);
+      values[j] = d * static_cast<float>(low) + m;
+      values[j + kHalfBlock] = d * static_cast<float>(high) + m;
+    }
+  }
+};
+
+struct Q8_0 {  // d n
+  static constexpr int kBytes = kScaleBytes + kBlock;
+  static void Decode(const std::byte* block, float* values) {
+    const float d = LoadHalf(block);
+    for (int j = 0; j < kBlock; ++j) {
+      values[j] = d * static_cast<float>(Load<int8_t>(block + kScaleBytes + j));
+    }
+  }
+  static void Encode(const float* values, std::byte* block) {
+    float largest = 0;
+    for (int j = 0; j < kBlock; ++j) {
+      largest = std::max(largest, std::fabs(values[j]));
+    }
+    const float d = largest / 127;
+    const float inverse = d != 0 ? 1.0f / d : 0.0f;
+    StoreHalf(d, block);
+    for (int j = 0; j < kBlock; ++j) {
+      const auto quant = static_cast<int8_t>(std::round(values[j] * inverse));
+      block[kScaleBytes + j] = static_cast<std::byte>(quant);
+    }
+  }
+};
+
+template <typename Format>
+void DecodeAll(const std::byte* bytes, int64_t blocks, float* values) {
+  for (int64_t i = 0; i < blocks; ++i) {
+    Format::Decode(bytes + i * Format::kBytes, values + i * kBlock);
+  }
+}
+
+template <typename Format>
+void EncodeAll(const float* values, int64_t blocks, std::byte* bytes) {
+  for (int64_t i = 0; i < blocks; ++i) {
+    Format::Encode(values + i * kBlock, bytes + i * Format::kBytes);
+  }
+}
+
+template <typename Format>
+constexpr GgmlFormat ReadOnly(GgmlType type, std::string_view name) {
+  return {type, name, kBlock, Format::kBytes, DecodeAll<Format>, nullptr};
+}
+
+template <typename Format>
+constexpr GgmlFormat ReadWrite(GgmlType type, std::string_view name) {
+  return {
+      type, name, kBlock, Format::kBytes, DecodeAll<Format>, EncodeAll<Format>};
+}
+
+constexpr GgmlFormat kFormats[] = {
+    {GgmlType::kF32, "F32", 1, 4, DecodeF32, EncodeF32},
+    {GgmlType::kF16, "F16", 1, 2, DecodeF16, EncodeF16},
+    {GgmlType::kBF16, "BF16", 1, 2, DecodeBF16, EncodeBF16},
+    ReadWrite<Q4_0>(GgmlType::kQ4_0, "Q4_0"),
+    ReadOnly<Q4_1>(GgmlType::kQ4_1, "Q4_1"),
+    ReadOnly<Q5_0>(GgmlType::kQ5_0, "Q5_0"),
+    ReadOnly<Q5_1>(GgmlType::kQ5_1, "Q5_1"),
+    ReadWrite<Q8_0>(GgmlType::kQ8_0, "Q8_0"),
+};
+
+}  // namespace
+
+const GgmlFormat* FindGgmlFormat(uint32_t id) {
+  for (const GgmlFormat& format : kFormats) {
+    if (static_cast<uint32_t>(format.type) == id) return &format;
+  }
+  return nullptr;
+}
+
+const GgmlFormat& FormatOf(GgmlType type) {
+  return *FindGgmlFormat(static_cast<uint32_t>(type));
+}
+
+std::string KnownGgmlTypes() {
+  std::string names;
+  for (const GgmlFormat& format : kFormats) {
+    names += (names.empty() ? "" : ", ") + std::string(format.name);
+  }
+  return names;
+}
+
+}  // namespace tandem

@@ -1,0 +1,190 @@
+// SaveGguf: the metadata that llama.cpp wants, and the weights in its order.
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "model/checkpoint.h"
+#include "model/gguf_writer.h"
+#include "model/llama_layout.h"
+
+namespace tandem {
+namespace {
+
+struct ExportType {
+  std::string_view name;
+  GgmlType matrices;
+  GgmlType tables;     // token embeddings and head
+  uint32_t file_type;  // llama.cpp's LLAMA_FTYPE
+};
+
+constexpr ExportType kExportTypes[] = {
+    {"f32", GgmlType::kF32, GgmlType::kF32, 0},
+    {"f16", GgmlType::kF16, GgmlType::kF16, 1},
+    {"bf16", GgmlType::kBF16, GgmlType::kBF16, 32},
+    {"q8_0", GgmlType::kQ8_0, GgmlType::kQ8_0, 7},
+    {"q4_0", GgmlType::kQ4_0, GgmlType::kQ8_0, 2}};
+
+constexpr uint32_t kQuantizationVersion = 2;  // GGML_QNT_VERSION
+
+StatusOr<ExportType> FindExportType(const std::string& name) {
+  std::vector<std::string_view> known;
+  for (const ExportType& type : kExportTypes) {
+    if (type.name == name) return type;
+    known.push_back(type.name);
+  }
+  return InvalidArgument("GGUF type '{}' is not one of {}", name,
+                         fmt::join(known, ", "));
+}
+
+void AddModel(const Checkpoint& checkpoint, const ExportType& type,
+              const std::string& name, GgufWriter& writer) {
+  const DecoderConfig& c = checkpoint.config;
+  const auto add = [&](const char* key, int64_t value) {
+    writer.AddUint32(fmt::format("{}.{}", c.architecture, key),
+                     static_cast<uint32_t>(value));
+  };
+  writer.AddText("general.architecture", c.architecture);
+  writer.AddText("general.type", "model");
+  writer.AddText("general.name", name);
+  add("block_count", c.layers);
+  add("context_length", c.context_length);
+  add("embedding_length", c.hidden_size);
+  add("feed_forward_length", c.intermediate_size);
+  add("attention.head_count", c.attention_heads);
+  add("attention.head_count_kv", c.key_value_heads);
+  add("attention.key_length", c.head_size);
+  add("attention.value_length", c.head_size);
+  add("rope.dimension_count", c.head_size);
+  add("vocab_size", c.vocabulary_size);
+  writer.AddFloat32(c.architecture + ".rope.freq_base",
+                    static_cast<float>(c.rope_theta));
+  writer.AddFloat32(c.architecture + ".attention.layer_norm_rms_epsilon",
+                    static_cast<float>(c.rms_norm_epsilon));
+  writer.AddUint32("general.file_type", type.file_type);
+  writer.AddUint32("general.quantization_version", kQuantizationVersion);
+}
+
+// llama.cpp wants a token for every row of the embedding table.
+void AddVocabulary(const TokenizerData& data, int64_t vocabulary_size,
+                   GgufWriter& writer) {
+  std::vector<std::string> tokens = data.tokens;
+  std::vector<int32_t> types;
+  for (const TokenType type : data.types) {
+    types.push_back(static_cast<int32_t>(type));
+  }
+  while (static_cast<int64_t>(tokens.size()) < vocabulary_size) {
+    tokens.push_back(fmt::format("[PAD{}]", tokens.size()));
+    types.push_back(static_cast<int32_t>(TokenType::kUnused));
+  }
+  writer.AddTexts("tokenizer.ggml.tokens", tokens);
+  writer.AddInt32s("tokenizer.ggml.token_type", types);
+  writer.AddTexts("tokenizer.ggml.merges", data.merges);
+}
+
+void AddTokenizer(const Checkpoint& checkpoint, GgufWriter& writer) {
+  const TokenizerData& data = checkpoint.tokenizer;
+  writer.AddText("tokenizer.ggml.model", "gpt2");
+  writer.AddText("tokenizer.ggml.pre", data.pre_tokenizer);
+  AddVocabulary(data, checkpoint.config.vocabulary_size, writer);
+  const auto add = [&](const char* role, const std::optional<int32_t>& id) {
+    if (!id) return;
+    writer.AddUint32(fmt::format("tokenizer.ggml.{}_token_id", role),
+                     static_cast<uint32_t>(*id));
+  };
+  add("bos", data.bos_id);
+  add("eos", data.eos_id);
+  add("unknown", data.unknown_id);
+  add("padding", data.padding_id);
+  writer.AddBool("tokenizer.ggml.add_bos_token", data.add_bos);
+  writer.AddBool("tokenizer.ggml.add_space_prefix", false);
+  if (!data.chat_template.empty()) {
+    writer.AddText("tokenizer.chat_template", data.chat_template);
+  }
+}
+
+// Vectors stay F32. Rows that do not divide into blocks become F16, as
+// llama.cpp's quantiser does.
+const GgmlFormat& FormatFor(const WeightLayout& weight,
+                            const ExportType& type) {
+  if (weight.shape.size() == 1) return FormatOf(GgmlType::kF32);
+  const bool is_table = weight.gguf_name == "token_embd.weight" ||
+                        weight.gguf_name == "output.weight";
+  const GgmlFormat& format = FormatOf(is_table ? type.tables : type.matrices);
+  return weight.shape.back() % format.block_values == 0
+             ? format
+             : FormatOf(GgmlType::kF16);
+}
+
+// A weight beyond the type's range would become an infinity in silence.
+Status CheckEncodable(const std::string& name, const at::Tensor& values,
+                      const GgmlFormat& format) {
+  constexpr double kLargestHalf = 65504;
+  const double largest = values.abs().max().item<double>();
+  double limit = INFINITY;
+  if (format.type == GgmlType::kF16) limit = kLargestHalf;
+  if (format.type == GgmlType::kQ8_0) limit = kLargestHalf * 127;
+  if (format.type == GgmlType::kQ4_0) limit = kLargestHalf * 8;
+  if (std::isfinite(largest) && largest <= limit) return OkStatus();
+  return InvalidArgument(
+      "tensor '{}' holds a value of magnitude {}, which {} "
+      "cannot",
+      name, largest, format.name);
+}
+
+// Encodes row by row, rows in the GGUF's order.
+StatusOr<std::string> Encode(const WeightLayout& weight,
+                             const at::Tensor& tensor,
+                             const GgmlFormat& format) {
+  const at::Tensor values = tensor.to(at::kFloat).contiguous();
+  TANDEM_RETURN_IF_ERROR(CheckEncodable(weight.name, values, format));
+  const float* source = values.const_data_ptr<float>();
+  const int64_t columns = weight.shape.back();
+  const int64_t rows = values.numel() / columns;
+  const int64_t blocks = columns / format.block_values;
+  const int64_t row_bytes = blocks * format.block_bytes;
+  const int64_t head_size =
+      weight.interleaved_heads ? rows / weight.interleaved_heads : 0;
+  std::string bytes(static_cast<size_t>(rows * row_bytes), '\0');
+  auto* out = reinterpret_cast<std::byte*>(bytes.data());
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t from = head_size ? HuggingFaceRow(row, head_size) : row;
+    format.encode(source + from * columns, blocks, out + row * row_bytes);
+  }
+  return bytes;
+}
+
+Status CheckTokenizer(const Checkpoint& checkpoint) {
+  const TokenizerData& data = checkpoint.tokenizer;
+  if (data.types.size() != data.tokens.size() ||
+      static_cast<int64_t>(data.tokens.size()) >
+          checkpoint.config.vocabulary_size) {
+    return InvalidArgument("{} tokens of {} types for {} rows of embeddings",
+                           data.tokens.size(), data.types.size(),
+                           checkpoint.config.vocabulary_size);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status SaveGguf(const Checkpoint& checkpoint, const std::string& type,
+                const std::filesystem::path& path) {
+  TANDEM_ASSIGN_OR_RETURN(const ExportType export_type, FindExportType(type));
+  TANDEM_RETURN_IF_ERROR(CheckDecoderConfig(checkpoint.config));
+  TANDEM_RETURN_IF_ERROR(CheckWeights(checkpoint.config, checkpoint.tensors));
+  TANDEM_RETURN_IF_ERROR(CheckTokenizer(checkpoint));
+  GgufWriter writer;
+  AddModel(checkpoint, export_type, path.stem().string(), writer);
+  AddTokenizer(checkpoint, writer);
+  for (const WeightLayout& weight : LlamaWeights(checkpoint.config)) {
+    const GgmlFormat& format = FormatFor(weight, export_type);
+    const at::Tensor& tensor = checkpoint.tensors.at(weight.name);
+    writer.AddTensor(
+        weight.gguf_name, weight.shape, format,
+        [weight, &tensor, &format] { return Encode(weight, tensor, format); });
+  }
+  return writer.Write(path);
+}
+
+}  // namespace tandem

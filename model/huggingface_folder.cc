@@ -1,0 +1,181 @@
+#include "model/huggingface_folder.h"
+
+#include <ATen/ATen.h>
+
+#include <set>
+
+#include "common/files.h"
+#include "model/json_fields.h"
+#include "model/llama_layout.h"
+#include "model/safetensors.h"
+#include "model/tokenizer_json.h"
+
+namespace tandem {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+// The file's text handed to `parse`; errors are led by its path.
+template <typename Parse>
+auto ParseFile(const fs::path& path, Parse&& parse)
+    -> std::invoke_result_t<Parse, const std::string&> {
+  TANDEM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  auto result = parse(text);
+  if constexpr (std::is_same_v<decltype(result), Status>) {
+    return Annotate(result, path.string());
+  } else {
+    if (!result.ok()) return Annotate(result.status(), path.string());
+    return result;
+  }
+}
+
+bool Exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+StatusOr<TokenizerData> LoadTokenizer(const fs::path& folder) {
+  TANDEM_ASSIGN_OR_RETURN(
+      TokenizerData data,
+      ParseFile(folder / "tokenizer.json", ParseTokenizerJson));
+  // The later file has the last word.
+  for (const char* name :
+       {"special_tokens_map.json", "tokenizer_config.json"}) {
+    if (!Exists(folder / name)) continue;
+    TANDEM_RETURN_IF_ERROR(
+        ParseFile(folder / name, [&](const std::string& text) {
+          return ApplyTokenizerConfig(text, data);
+        }));
+  }
+  if (Exists(folder / "chat_template.jinja")) {
+    TANDEM_ASSIGN_OR_RETURN(data.chat_template,
+                            ReadFile(folder / "chat_template.jinja"));
+  }
+  return data;
+}
+
+// The shards that an index names. They must lie in the folder itself.
+StatusOr<std::set<std::string>> ParseShardIndex(const std::string& text) {
+  TANDEM_ASSIGN_OR_RETURN(const Json index, ParseJsonObject(text));
+  if (!HasField(index, "weight_map") || !index["weight_map"].is_object()) {
+    return InvalidArgument("field 'weight_map' is missing or not an object");
+  }
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : index["weight_map"].items()) {
+    if (!shard.is_string()) {
+      return InvalidArgument("the shard of '{}' is {}, expected a file name",
+                             tensor, Shown(shard));
+    }
+    const auto name = shard.get<std::string>();
+    if (name.empty() || name == "." || name == ".." ||
+        name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
+      return InvalidArgument(
+          "the shard of '{}' is {}, expected a plain file "
+          "name",
+          tensor, Shown(shard));
+    }
+    shards.insert(name);
+  }
+  return shards;
+}
+
+StatusOr<TensorMap> LoadShards(const fs::path& folder, const fs::path& index) {
+  TANDEM_ASSIGN_OR_RETURN(const std::set<std::string> shards,
+                          ParseFile(index, ParseShardIndex));
+  TensorMap tensors;
+  for (const std::string& shard : shards) {
+    TANDEM_ASSIGN_OR_RETURN(Safetensors part, ReadSafetensors(folder / shard));
+    for (const auto& [name, tensor] : part.tensors) {
+      if (!tensors.emplace(name, tensor).second) {
+        return InvalidArgument("{}: tensor '{}' is in another shard too",
+                               (folder / shard).string(), name);
+      }
+    }
+  }
+  return tensors;
+}
+
+// Tensors that some folders carry although they say nothing new.
+void DropRedundant(const DecoderConfig& config, TensorMap& tensors) {
+  if (config.tied_embeddings) tensors.erase("lm_head.weight");
+  std::erase_if(tensors, [](const auto& entry) {
+    return entry.first.ends_with(".rotary_emb.inv_freq");
+  });
+}
+
+StatusOr<TensorMap> LoadWeights(const fs::path& folder,
+                                const DecoderConfig& config) {
+  const fs::path single = folder / "model.safetensors";
+  const fs::path index = folder / "model.safetensors.index.json";
+  const bool sharded = !Exists(single) && Exists(index);
+  TensorMap tensors;
+  if (sharded) {
+    TANDEM_ASSIGN_OR_RETURN(tensors, LoadShards(folder, index));
+  } else {
+    TANDEM_ASSIGN_OR_RETURN(Safetensors file, ReadSafetensors(single));
+    tensors = std::move(file.tensors);
+  }
+  DropRedundant(config, tensors);
+  TANDEM_RETURN_IF_ERROR(Annotate(CheckWeights(config, tensors),
+                                  (sharded ? index : single).string()));
+  return tensors;
+}
+
+Status WriteText(const fs::path& path, const StatusOr<std::string>& text) {
+  if (!text.ok()) return Annotate(text.status(), path.string());
+  return WriteFileAtomically(path, *text);
+}
+
+Status WriteTokenizer(const Checkpoint& checkpoint, const fs::path& folder) {
+  const TokenizerData& data = checkpoint.tokenizer;
+  TANDEM_RETURN_IF_ERROR(
+      WriteText(folder / "tokenizer.json", FormatTokenizerJson(data)));
+  TANDEM_RETURN_IF_ERROR(
+      WriteText(folder / "tokenizer_config.json",
+                FormatTokenizerConfig(data, checkpoint.config.context_length)));
+  return WriteText(folder / "special_tokens_map.json",
+                   FormatSpecialTokensMap(data));
+}
+
+}  // namespace
+
+StatusOr<Checkpoint> LoadHuggingFace(const fs::path& folder) {
+  Checkpoint checkpoint;
+  TANDEM_ASSIGN_OR_RETURN(checkpoint.config, ParseFile(folder / "config.json",
+                                                       ParseHuggingFaceConfig));
+  TANDEM_ASSIGN_OR_RETURN(checkpoint.tokenizer, LoadTokenizer(folder));
+  TANDEM_ASSIGN_OR_RETURN(checkpoint.tensors,
+                          LoadWeights(folder, checkpoint.config));
+  return checkpoint;
+}
+
+// config.json comes last: a folder that has it is complete.
+Status SaveHuggingFace(const Checkpoint& checkpoint, at::ScalarType dtype,
+                       const fs::path& folder) {
+  if (dtype != at::kFloat && dtype != at::kHalf && dtype != at::kBFloat16) {
+    return InvalidArgument(
+        "cannot save a model as {}, expected Float, Half or "
+        "BFloat16",
+        c10::toString(dtype));
+  }
+  TANDEM_ASSIGN_OR_RETURN(const std::string config,
+                          FormatHuggingFaceConfig(checkpoint, dtype));
+  TANDEM_RETURN_IF_ERROR(CheckWeights(checkpoint.config, checkpoint.tensors));
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return ErrnoStatus(error.value(), "create", folder);
+  TensorMap tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    tensors[name] = tensor.to(dtype);
+  }
+  TANDEM_RETURN_IF_ERROR(WriteSafetensors(folder / "model.safetensors", tensors,
+                                          {{"format", "pt"}}));
+  TANDEM_RETURN_IF_ERROR(WriteTokenizer(checkpoint, folder));
+  TANDEM_RETURN_IF_ERROR(
+      WriteText(folder / "generation_config.json",
+                FormatGenerationConfig(checkpoint.tokenizer)));
+  return WriteText(folder / "config.json", config);
+}
+
+}  // namespace tandem

@@ -1,0 +1,287 @@
+#include <unordered_map>
+
+#include "model/json_fields.h"
+#include "model/tokenizer_json.h"
+
+namespace tandem {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int64_t kMaxTokens = 1 << 24;
+
+std::string TypeOf(const Json& part) {
+  if (!part.is_object() || !part.contains("type")) return Shown(part);
+  return part["type"].is_string() ? part["type"].get<std::string>()
+                                  : Shown(part["type"]);
+}
+
+// Options of a part that must have their plain value, or ids would differ.
+Status ExpectBool(const Json& part, const char* name, bool otherwise,
+                  bool expected) {
+  TANDEM_ASSIGN_OR_RETURN(const bool value, BoolField(part, name, otherwise));
+  if (value == expected) return OkStatus();
+  return InvalidArgument("{} with {} = {} is not supported", TypeOf(part), name,
+                         value);
+}
+
+Status CheckByteLevel(const Json& part) {
+  TANDEM_RETURN_IF_ERROR(ExpectBool(part, "add_prefix_space", true, false));
+  return ExpectBool(part, "use_regex", true, true);
+}
+
+// GGUF's name of the pre-tokenizer: ByteLevel alone is GPT-2's, after a split
+// into single digits SmolLM's.
+StatusOr<std::string> PreTokenizerName(const Json& document) {
+  const Json part = document.value("pre_tokenizer", Json());
+  if (TypeOf(part) == "ByteLevel") {
+    TANDEM_RETURN_IF_ERROR(CheckByteLevel(part));
+    return std::string("gpt-2");
+  }
+  const Json steps =
+      part.is_object() ? part.value("pretokenizers", Json()) : Json();
+  if (TypeOf(part) == "Sequence" && steps.is_array() && steps.size() == 2 &&
+      TypeOf(steps[0]) == "Digits" && TypeOf(steps[1]) == "ByteLevel") {
+    TANDEM_RETURN_IF_ERROR(
+        ExpectBool(steps[0], "individual_digits", false, true));
+    TANDEM_RETURN_IF_ERROR(CheckByteLevel(steps[1]));
+    return std::string("smollm");
+  }
+  std::string found = TypeOf(part);
+  if (steps.is_array()) {
+    for (const Json& step : steps) found += fmt::format(" {}", TypeOf(step));
+  }
+  return InvalidArgument(
+      "pre_tokenizer '{}' is not supported, expected ByteLevel (gpt-2) or a "
+      "Sequence of Digits and ByteLevel (smollm)",
+      found);
+}
+
+Status CheckModel(const Json& model) {
+  if (TypeOf(model) != "BPE") {
+    return InvalidArgument("model '{}' is not supported, expected BPE",
+                           TypeOf(model));
+  }
+  for (const char* name : {"byte_fallback", "ignore_merges"}) {
+    TANDEM_RETURN_IF_ERROR(ExpectBool(model, name, false, false));
+  }
+  for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    TANDEM_ASSIGN_OR_RETURN(const std::string text, TextField(model, name, ""));
+    if (!text.empty()) {
+      return InvalidArgument("BPE with {} '{}' is not supported", name, text);
+    }
+  }
+  TANDEM_ASSIGN_OR_RETURN(const double dropout,
+                          NumberField(model, "dropout", 0));
+  if (dropout != 0) return InvalidArgument("BPE with dropout is not supported");
+  return OkStatus();
+}
+
+// Collects tokens in any order and hands them out by id.
+class TokenTable {
+ public:
+  // The same token may come twice (vocabulary and added tokens), the later
+  // type wins.
+  Status Add(const std::string& text, const Json& id, TokenType type) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= kMaxTokens) {
+      return InvalidArgument("token '{}' has the id {}, expected 0 to {}", text,
+                             Shown(id), kMaxTokens - 1);
+    }
+    const auto [entry, is_new] =
+        by_id_.try_emplace(id.get<int64_t>(), text, type);
+    if (!is_new && entry->second.first != text) {
+      return InvalidArgument("tokens '{}' and '{}' share the id {}",
+                             entry->second.first, text, entry->first);
+    }
+    entry->second.second = type;
+    return OkStatus();
+  }
+
+  Status MoveTo(TokenizerData& data) {
+    for (int64_t id = 0; id < static_cast<int64_t>(by_id_.size()); ++id) {
+      const auto found = by_id_.find(id);
+      if (found == by_id_.end()) {
+        return InvalidArgument("{} tokens, but none has the id {}",
+                               by_id_.size(), id);
+      }
+      data.tokens.push_back(std::move(found->second.first));
+      data.types.push_back(found->second.second);
+    }
+    return OkStatus();
+  }
+
+ private:
+  std::unordered_map<int64_t, std::pair<std::string, TokenType>> by_id_;
+};
+
+Status AddAddedToken(const Json& token, TokenTable& table) {
+  if (!token.is_object() || !token.contains("id")) {
+    return InvalidArgument("an added token has no id");
+  }
+  TANDEM_ASSIGN_OR_RETURN(const std::string text,
+                          TextField(token, "content", ""));
+  for (const char* name : {"lstrip", "rstrip", "single_word"}) {
+    TANDEM_RETURN_IF_ERROR(Annotate(ExpectBool(token, name, false, false),
+                                    fmt::format("added token '{}'", text)));
+  }
+  TANDEM_ASSIGN_OR_RETURN(const bool special,
+                          BoolField(token, "special", false));
+  return table.Add(text, token["id"],
+                   special ? TokenType::kControl : TokenType::kUserDefined);
+}
+
+Status ReadTokens(const Json& document, TokenizerData& data) {
+  const Json& model = document["model"];
+  if (!model.contains("vocab") || !model["vocab"].is_object()) {
+    return InvalidArgument("model.vocab is missing or not an object");
+  }
+  TokenTable table;
+  for (const auto& [text, id] : model["vocab"].items()) {
+    TANDEM_RETURN_IF_ERROR(table.Add(text, id, TokenType::kNormal));
+  }
+  if (HasField(document, "added_tokens")) {
+    if (!document["added_tokens"].is_array()) {
+      return InvalidArgument("added_tokens is not an array");
+    }
+    for (const Json& token : document["added_tokens"]) {
+      TANDEM_RETURN_IF_ERROR(AddAddedToken(token, table));
+    }
+  }
+  return table.MoveTo(data);
+}
+
+Status ReadMerges(const Json& model, TokenizerData& data) {
+  if (!model.contains("merges") || !model["merges"].is_array()) {
+    return InvalidArgument("model.merges is missing or not an array");
+  }
+  for (const Json& merge : model["merges"]) {
+    if (merge.is_string()) {
+      data.merges.push_back(merge.get<std::string>());
+    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
+               merge[1].is_string()) {
+      data.merges.push_back(fmt::format("{} {}", merge[0].get<std::string>(),
+                                        merge[1].get<std::string>()));
+    } else {
+      return InvalidArgument(
+          "merge {} is {}, expected \"a b\" or [\"a\", \"b\"]",
+          data.merges.size(), Shown(merge));
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<int32_t> IdOf(const std::string& text, std::string_view role,
+                       const TokenizerData& data) {
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    if (data.tokens[id] == text) return static_cast<int32_t>(id);
+  }
+  return InvalidArgument("{} is '{}', which is no token", role, text);
+}
+
+// [{SpecialToken}, {Sequence}] adds a token before every text; anything else
+// would change ids in a way that TokenizerData cannot say.
+Status ApplyTemplate(const Json& part, TokenizerData& data) {
+  const Json single = part.value("single", Json());
+  if (!single.is_array() || single.empty()) {
+    return InvalidArgument("TemplateProcessing has no 'single' array");
+  }
+  const auto is = [](const Json& piece, const char* kind) {
+    return piece.is_object() && piece.contains(kind) && piece[kind].is_object();
+  };
+  if (single.size() == 1 && is(single[0], "Sequence")) return OkStatus();
+  if (single.size() != 2 || !is(single[0], "SpecialToken") ||
+      !is(single[1], "Sequence")) {
+    return InvalidArgument(
+        "TemplateProcessing is only supported with one token before the text");
+  }
+  TANDEM_ASSIGN_OR_RETURN(const std::string text,
+                          TextField(single[0]["SpecialToken"], "id", ""));
+  TANDEM_ASSIGN_OR_RETURN(data.bos_id, IdOf(text, "the leading token", data));
+  data.add_bos = true;
+  return OkStatus();
+}
+
+Status ReadPostProcessor(const Json& part, TokenizerData& data) {
+  const std::string type = TypeOf(part);
+  if (part.is_null() || type == "ByteLevel") return OkStatus();
+  if (type == "TemplateProcessing") return ApplyTemplate(part, data);
+  if (type == "Sequence" && part.value("processors", Json()).is_array()) {
+    for (const Json& step : part["processors"]) {
+      if (TypeOf(step) == "Sequence") {
+        return InvalidArgument("post_processor Sequences may not nest");
+      }
+      TANDEM_RETURN_IF_ERROR(ReadPostProcessor(step, data));
+    }
+    return OkStatus();
+  }
+  return InvalidArgument("post_processor '{}' is not supported", type);
+}
+
+// "bos_token": null, "text" or {"content": "text", ...}.
+Status ApplyRole(const Json& config, const std::string& role,
+                 const TokenizerData& data, std::optional<int32_t>& id) {
+  if (!HasField(config, role)) return OkStatus();
+  const Json& value = config[role];
+  const Json& text =
+      value.is_object() && value.contains("content") ? value["content"] : value;
+  if (!text.is_string()) {
+    return InvalidArgument("field '{}' is {}, expected a token", role,
+                           Shown(value));
+  }
+  TANDEM_ASSIGN_OR_RETURN(id, IdOf(text.get<std::string>(), role, data));
+  return OkStatus();
+}
+
+// A string, or [{"name", "template"}, ...] with one named "default".
+Status ApplyChatTemplate(const Json& config, TokenizerData& data) {
+  if (!HasField(config, "chat_template")) return OkStatus();
+  const Json& value = config["chat_template"];
+  if (!value.is_array()) {
+    TANDEM_ASSIGN_OR_RETURN(data.chat_template,
+                            TextField(config, "chat_template", ""));
+    return OkStatus();
+  }
+  for (const Json& named : value) {
+    if (!named.is_object() ||
+        TextField(named, "name", "").value_or("") != "default") {
+      continue;
+    }
+    TANDEM_ASSIGN_OR_RETURN(data.chat_template,
+                            TextField(named, "template", ""));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+StatusOr<TokenizerData> ParseTokenizerJson(std::string_view text) {
+  TANDEM_ASSIGN_OR_RETURN(const Json document, ParseJsonObject(text));
+  if (!HasField(document, "model") || !document["model"].is_object()) {
+    return InvalidArgument("field 'model' is missing or not an object");
+  }
+  if (HasField(document, "normalizer")) {
+    return InvalidArgument("normalizer '{}' is not supported, expected none",
+                           TypeOf(document["normalizer"]));
+  }
+  const Json& model = document["model"];
+  TokenizerData data;
+  TANDEM_RETURN_IF_ERROR(CheckModel(model));
+  TANDEM_ASSIGN_OR_RETURN(data.pre_tokenizer, PreTokenizerName(document));
+  TANDEM_RETURN_IF_ERROR(ReadTokens(document, data));
+  TANDEM_RETURN_IF_ERROR(ReadMerges(model, data));
+  TANDEM_RETURN_IF_ERROR(ApplyRole(model, "unk_token", data, data.unknown_id));
+  TANDEM_RETURN_IF_ERROR(
+      ReadPostProcessor(document.value("post_processor", Json()), data));
+  return data;
+}
+
+Status ApplyTokenizerConfig(std::string_view text, TokenizerData& data) {
+  TANDEM_ASSIGN_OR_RETURN(const Json config, ParseJsonObject(text));
+  TANDEM_RETURN_IF_ERROR(ApplyRole(config, "bos_token", data, data.bos_id));
+  TANDEM_RETURN_IF_ERROR(ApplyRole(config, "eos_token", data, data.eos_id));
+  TANDEM_RETURN_IF_ERROR(ApplyRole(config, "unk_token", data, data.unknown_id));
+  TANDEM_RETURN_IF_ERROR(ApplyRole(config, "pad_token", data, data.padding_id));
+  return ApplyChatTemplate(config, data);
+}
+
+}  // namespace tandem

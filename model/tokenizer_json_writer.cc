@@ -1,0 +1,171 @@
+#include "model/json_fields.h"
+#include "model/tokenizer_json.h"
+
+namespace tandem {
+namespace {
+
+using Json = nlohmann::json;
+
+Json ByteLevel(bool add_prefix_space) {
+  return {{"type", "ByteLevel"},
+          {"add_prefix_space", add_prefix_space},
+          {"trim_offsets", true},
+          {"use_regex", true}};
+}
+
+StatusOr<Json> PreTokenizer(const std::string& name) {
+  if (name == "gpt-2") return ByteLevel(false);
+  if (name == "smollm") {
+    const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
+    return Json{{"type", "Sequence"},
+                {"pretokenizers", {digits, ByteLevel(false)}}};
+  }
+  return InvalidArgument(
+      "pre-tokenizer '{}' has no tokenizer.json form here, expected one of "
+      "gpt-2, smollm",
+      name);
+}
+
+Json AddedToken(const std::string& text, bool special) {
+  return {{"content", text}, {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false},  {"special", special}};
+}
+
+// Control and user-defined tokens: those that are found in text as a whole.
+bool IsAdded(TokenType type) {
+  return type == TokenType::kControl || type == TokenType::kUserDefined;
+}
+
+Json AddedTokens(const TokenizerData& data) {
+  Json tokens = Json::array();
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    if (!IsAdded(data.types[id])) continue;
+    Json token =
+        AddedToken(data.tokens[id], data.types[id] == TokenType::kControl);
+    token["id"] = id;
+    tokens.push_back(std::move(token));
+  }
+  return tokens;
+}
+
+StatusOr<Json> Merges(const TokenizerData& data) {
+  Json merges = Json::array();
+  for (const std::string& merge : data.merges) {
+    const size_t space = merge.find(' ');
+    if (space == std::string::npos || space == 0 || space + 1 == merge.size() ||
+        merge.find(' ', space + 1) != std::string::npos) {
+      return InvalidArgument("merge '{}' is not two tokens", merge);
+    }
+    merges.push_back({merge.substr(0, space), merge.substr(space + 1)});
+  }
+  return merges;
+}
+
+StatusOr<Json> Model(const TokenizerData& data) {
+  Json vocabulary = Json::object();
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    if (!vocabulary.emplace(data.tokens[id], id).second) {
+      return InvalidArgument("token '{}' is there twice", data.tokens[id]);
+    }
+  }
+  TANDEM_ASSIGN_OR_RETURN(Json merges, Merges(data));
+  return Json{{"type", "BPE"},
+              {"dropout", nullptr},
+              {"unk_token", nullptr},
+              {"continuing_subword_prefix", nullptr},
+              {"end_of_word_suffix", nullptr},
+              {"fuse_unk", false},
+              {"byte_fallback", false},
+              {"ignore_merges", false},
+              {"vocab", std::move(vocabulary)},
+              {"merges", std::move(merges)}};
+}
+
+// Null, or a template that puts the bos token before every text.
+Json PostProcessor(const TokenizerData& data) {
+  if (!data.add_bos || !data.bos_id) return nullptr;
+  const std::string& bos = data.tokens[*data.bos_id];
+  const auto token = [&](int type) {
+    return Json{{"SpecialToken", {{"id", bos}, {"type_id", type}}}};
+  };
+  const auto text = [](const char* id, int type) {
+    return Json{{"Sequence", {{"id", id}, {"type_id", type}}}};
+  };
+  const Json special = {{"id", bos},
+                        {"ids", Json::array({*data.bos_id})},
+                        {"tokens", Json::array({bos})}};
+  return {
+      {"type", "TemplateProcessing"},
+      {"single", Json::array({token(0), text("A", 0)})},
+      {"pair", Json::array({token(0), text("A", 0), token(1), text("B", 1)})},
+      {"special_tokens", {{bos, special}}}};
+}
+
+Status CheckIds(const TokenizerData& data) {
+  if (data.types.size() != data.tokens.size()) {
+    return InvalidArgument("{} token types for {} tokens", data.types.size(),
+                           data.tokens.size());
+  }
+  for (const auto& id :
+       {data.bos_id, data.eos_id, data.unknown_id, data.padding_id}) {
+    if (id && (*id < 0 || static_cast<size_t>(*id) >= data.tokens.size())) {
+      return InvalidArgument("special token id {} is none of {} tokens", *id,
+                             data.tokens.size());
+    }
+  }
+  return OkStatus();
+}
+
+// {"bos_token": "...", ...} of the roles that are filled.
+Json Roles(const TokenizerData& data) {
+  Json roles = Json::object();
+  const auto add = [&](const char* role, const std::optional<int32_t>& id) {
+    if (id) roles[role] = data.tokens[*id];
+  };
+  add("bos_token", data.bos_id);
+  add("eos_token", data.eos_id);
+  add("unk_token", data.unknown_id);
+  add("pad_token", data.padding_id);
+  return roles;
+}
+
+}  // namespace
+
+StatusOr<std::string> FormatTokenizerJson(const TokenizerData& data) {
+  TANDEM_RETURN_IF_ERROR(CheckIds(data));
+  Json document = {
+      {"version", "1.0"},          {"truncation", nullptr},
+      {"padding", nullptr},        {"added_tokens", AddedTokens(data)},
+      {"normalizer", nullptr},     {"post_processor", PostProcessor(data)},
+      {"decoder", ByteLevel(true)}};
+  TANDEM_ASSIGN_OR_RETURN(document["pre_tokenizer"],
+                          PreTokenizer(data.pre_tokenizer));
+  TANDEM_ASSIGN_OR_RETURN(document["model"], Model(data));
+  return FormatJson(document, -1);
+}
+
+StatusOr<std::string> FormatTokenizerConfig(const TokenizerData& data,
+                                            int64_t context_length) {
+  TANDEM_RETURN_IF_ERROR(CheckIds(data));
+  Json config = Roles(data);
+  config["tokenizer_class"] = "PreTrainedTokenizerFast";
+  config["model_max_length"] = context_length;
+  config["clean_up_tokenization_spaces"] = false;
+  config["add_prefix_space"] = false;
+  config["add_bos_token"] = data.add_bos;
+  if (!data.chat_template.empty()) config["chat_template"] = data.chat_template;
+  Json& added = config["added_tokens_decoder"] = Json::object();
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    if (!IsAdded(data.types[id])) continue;
+    added[std::to_string(id)] =
+        AddedToken(data.tokens[id], data.types[id] == TokenType::kControl);
+  }
+  return FormatJson(config, 2);
+}
+
+StatusOr<std::string> FormatSpecialTokensMap(const TokenizerData& data) {
+  TANDEM_RETURN_IF_ERROR(CheckIds(data));
+  return FormatJson(Roles(data), 2);
+}
+
+}  // namespace tandem
