@@ -1,0 +1,76 @@
+// tandem eval
+#include <memory>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/loaded_model.h"
+#include "cli/progress_bar.h"
+#include "model/evaluation.h"
+#include "model/examples.h"
+
+namespace tandem::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  std::string data;
+  int64_t max_examples = 0;
+  int64_t max_sequence_tokens = 0;
+  bool json = true;
+};
+
+Status Run(const Flags& flags) {
+  TANDEM_ASSIGN_OR_RETURN(const LoadedModel model, Load(flags.model));
+  const int64_t max_tokens = flags.max_sequence_tokens > 0
+                                 ? flags.max_sequence_tokens
+                                 : model.decoder.config().context_length;
+  TANDEM_ASSIGN_OR_RETURN(
+      const std::vector<TokenizedExample> examples,
+      LoadTokenizedExamples(model.tokenizer, flags.data, flags.max_examples,
+                            max_tokens));
+  EvaluationResult result;
+  {
+    ProgressBar progress = StandardErrorProgress("Evaluating", "examples");
+    result = Evaluate(model.decoder, model.adapter_or_null(), examples,
+                      [&progress](int64_t done, int64_t total) {
+                        progress.Update(done, total);
+                      });
+  }
+  PrintJson({{"bits_per_byte", result.BitsPerByte()},
+             {"perplexity", result.Perplexity()},
+             {"tokens", result.target_tokens},
+             {"bytes", result.target_bytes},
+             {"examples", result.examples},
+             {"loss_nats", result.loss_nats}});
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddEval(CLI::App& app, Chosen& chosen) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = AddCommand(
+      app, "eval",
+      "Bits per byte and perplexity of a model on held-out examples, as JSON",
+      "tandem eval --model data/models/SmolLM2-135M-Instruct.Q4_1.gguf --data "
+      "data/quickstart/jargon.heldout.jsonl --max-examples 24",
+      chosen, [flags] { return Run(*flags); });
+  AddModelFlags(*command, flags->model);
+  command->add_option("--data", flags->data, "JSONL file")->required();
+  command
+      ->add_option("--max-examples", flags->max_examples,
+                   "The first so many; 0 takes all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--max-sequence-tokens", flags->max_sequence_tokens,
+                   "Longer examples lose their tail; 0 takes the model's "
+                   "context")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  // The output is JSON in any case; scripts may say so.
+  command->add_flag("--json", flags->json,
+                    "Machine-readable output, as always");
+}
+
+}  // namespace tandem::cli

@@ -1,0 +1,43 @@
+#include "cli/loaded_model.h"
+
+#include <utility>
+
+#include "cli/command.h"
+
+namespace tandem::cli {
+
+void AddModelFlags(CLI::App& command, ModelFlags& flags) {
+  command
+      .add_option("--model", flags.model, "GGUF file or Hugging Face folder")
+      ->required();
+  command.add_option("--adapter", flags.adapter, "PEFT adapter folder");
+  command
+      .add_option("--dtype", flags.dtype,
+                  "What matrix products are computed in; auto is bf16 where "
+                  "the processor has instructions for it")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->capture_default_str();
+  command.add_option("--threads", flags.threads, "0 takes what OpenMP offers")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+}
+
+StatusOr<LoadedModel> Load(const ModelFlags& flags) {
+  SetThreads(flags.threads);
+  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+                          ParseComputeDtype(flags.dtype));
+  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
+                          LoadCheckpoint(flags.model));
+  TANDEM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
+                          Tokenizer::Create(checkpoint.tokenizer));
+  TANDEM_ASSIGN_OR_RETURN(Decoder decoder, Decoder::Create(checkpoint, dtype));
+  std::optional<Adapter> adapter;
+  if (!flags.adapter.empty()) {
+    TANDEM_ASSIGN_OR_RETURN(adapter,
+                            LoadAdapter(flags.adapter, checkpoint.config));
+  }
+  return LoadedModel{std::move(decoder), std::move(tokenizer),
+                     std::move(adapter)};
+}
+
+}  // namespace tandem::cli
