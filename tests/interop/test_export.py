@@ -1,0 +1,177 @@
+"""What `tandem export` writes, read by those it is written for.
+
+A short simulated run tunes the whole teacher; its student is the GGUF itself.
+Ours is then the model that the exports must agree with: the GGUF plus the
+run's adapter, in fp32.
+"""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+TEXTS = [
+    "The compiler turns source text into machine code.",
+    "Define: yak shaving. Any seemingly pointless activity which is necessary "
+    "to solve a problem which solves a problem.",
+    "def add(a, b):\n    return a + b\n\nprint(add(2, 3))\n",
+]
+
+# Patterns whose continuation a language model is sure of.
+PROMPTS = [
+    "hello world " * 6 + "hello",
+    "2 4 6 8 " * 4 + "2",
+    "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,",
+    "The cat sat on the mat. " * 5,
+    "x = 1\n" * 6 + "x",
+    "31, 32, 33, 34, 35, 36, 37, 38, 39, 40,",
+    "foo bar " * 8 + "foo",
+    "3 6 9 " * 6 + "3",
+    "print(7)\n" * 6 + "print",
+    "The sun is hot. " * 6,
+    "one two three four " * 4,
+    "north and south " * 6,
+    "A B C D E F G " * 4,
+    "a; b; c; " * 6,
+]
+NEW_TOKENS = 32
+SURE = 0.5  # between the two largest logits, at every step
+ENOUGH = 3  # prompts
+
+CONFIG = """
+run: {{name: export, directory: {directory}}}
+model: {{student: {model}, compute_dtype: fp32, threads: 2}}
+rounds: {{count: 1, min_clients: 1}}
+training: {{steps: 3, batch_size: 2, max_sequence_tokens: 64}}
+distillation: {{enabled: false}}
+evaluation: {{at_clients: false}}
+simulation: {{private_data: [{{train: {data}}}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def exports(tandem, model_path, tmp_path_factory):
+    """Folder with peft/, hf/ (f16), hf-bf16/, f16.gguf and q8_0.gguf."""
+    folder = tmp_path_factory.mktemp("exports")
+    data = folder / "data.jsonl"
+    data.write_text("".join(
+        json.dumps({"prompt": f"Define: {word}", "completion": text}) + "\n"
+        for word, text in zip(("compiler", "yak shaving", "add"), TEXTS)))
+    config = folder / "server.yaml"
+    config.write_text(CONFIG.format(directory=folder / "run", model=model_path,
+                                    data=data))
+    tandem("simulate", "--config", config, "--clients", 1)
+    for name, flags in {"peft": ["peft"],
+                        "hf": ["hf", "--type", "f16"],
+                        "hf-bf16": ["hf"],
+                        "f16.gguf": ["gguf", "--type", "f16"],
+                        "q8_0.gguf": ["gguf", "--type", "q8_0"]}.items():
+        tandem("export", "--run", folder / "run", "--out", folder / name,
+               "--format", *flags)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ids(tandem, model_path, tmp_path_factory):
+    """Token ids of TEXTS."""
+    lines = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    lines.write_text("".join(json.dumps(text) + "\n" for text in TEXTS))
+    printed = tandem("model", "tokenize", "--model", model_path,
+                     "--json-lines", lines)
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def ours(logits_of, model_path, exports, ids):
+    """Our logits of TEXTS by the tuned model, before any export of weights."""
+    return [logits_of(i, "--model", model_path, "--adapter", exports / "peft")
+            for i in ids]
+
+
+def largest_difference(model, ids, expected):
+    with torch.no_grad():
+        return max((model(torch.tensor([i])).logits[0].float() - e).abs().max()
+                   .item() for i, e in zip(ids, expected))
+
+
+def test_adapter_changes_the_model(logits_of, model_path, ids, ours):
+    """Else the tests below would prove nothing about it."""
+    base = logits_of(ids[0], "--model", model_path)
+    assert (base - ours[0]).abs().max() > 0.1
+
+
+def test_peft_loads_the_adapter(reference_folder, exports, ids, ours):
+    from peft import PeftModel
+    base = AutoModelForCausalLM.from_pretrained(reference_folder,
+                                                dtype=torch.float32)
+    tuned = PeftModel.from_pretrained(base, exports / "peft").eval()
+    assert largest_difference(tuned, ids, ours) <= 1e-3
+
+
+def test_transformers_loads_the_merged_folder(exports, ids, ours):
+    model = AutoModelForCausalLM.from_pretrained(
+        exports / "hf", dtype=torch.float32).eval()
+    assert largest_difference(model, ids, ours) <= 1e-2
+
+
+def test_merged_folder_is_bfloat16_by_default(exports, logits_of, ids):
+    model = AutoModelForCausalLM.from_pretrained(exports / "hf-bf16")
+    assert model.dtype == torch.bfloat16
+    expected = [logits_of(i, "--model", exports / "hf-bf16") for i in ids]
+    assert largest_difference(model.float().eval(), ids, expected) <= 1e-3
+
+
+def test_folder_has_tokenizer_and_template(tandem, exports, ids):
+    tokenizer = AutoTokenizer.from_pretrained(exports / "hf")
+    assert [tokenizer(text).input_ids for text in TEXTS] == ids
+    rendered = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], tokenize=False,
+        add_generation_prompt=True)
+    assert rendered.endswith(
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    reply = json.loads(tandem(
+        "generate", "--model", exports / "hf", "--prompt", "Hi",
+        "--max-tokens", 1, "--json"))
+    assert reply["prompt_tokens"] == \
+        tokenizer(rendered, add_special_tokens=False).input_ids
+
+
+def test_transformers_loads_the_gguf(exports, ids, ours):
+    model = AutoModelForCausalLM.from_pretrained(
+        exports, gguf_file="f16.gguf", dtype=torch.float32).eval()
+    assert largest_difference(model, ids, ours) <= 1e-2
+
+
+def sure_replies(tandem, logits_of, model):
+    """[(prompt ids, reply ids, reply text)] where ours is sure of every token."""
+    sure = []
+    for prompt in PROMPTS:
+        reply = json.loads(tandem(
+            "generate", "--model", model, "--raw", "--prompt", prompt.strip(),
+            "--max-tokens", NEW_TOKENS, "--dtype", "fp32", "--json"))
+        before, after = reply["prompt_tokens"], reply["tokens"]
+        if len(after) < NEW_TOKENS:
+            continue
+        logits = logits_of(before + after, "--model", model)
+        best = logits[len(before) - 1:-1].topk(2)
+        assert best.indices[:, 0].tolist() == after  # greedy, and the cache
+        if (best.values[:, 0] - best.values[:, 1]).min() > SURE:
+            sure.append((before, after, reply["text"]))
+        if len(sure) == 2 * ENOUGH:
+            break
+    assert len(sure) >= ENOUGH, f"only {len(sure)} prompts without a near tie"
+    return sure
+
+
+@pytest.mark.parametrize("name", ["f16.gguf", "q8_0.gguf"])
+def test_llama_cpp_continues_as_we_do(tandem, logits_of, llama, exports, name):
+    sure = sure_replies(tandem, logits_of, exports / name)
+    answer = llama(exports / name, prompts=[before for before, _, _ in sure],
+                   texts=TEXTS, new_tokens=NEW_TOKENS)
+    for (_, after, text), theirs in zip(sure, answer["replies"], strict=True):
+        assert theirs == {"ids": after, "text": text}
+
+
+def test_llama_cpp_tokenises_the_export_as_we_do(llama, exports, ids):
+    assert llama(exports / "f16.gguf", texts=TEXTS)["ids"] == ids
