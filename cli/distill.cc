@@ -8,7 +8,7 @@
 #include "cli/lora_flags.h"
 #include "common/log.h"
 #include "distill/distiller.h"
-#include "distill/teacher_targets.h"
+#include "distill/teacher.h"
 #include "model/examples.h"
 
 namespace tandem::cli {

@@ -10,7 +10,7 @@
 
 #include "common/status.h"
 #include "distill/distiller.h"
-#include "distill/teacher_targets.h"
+#include "distill/teacher.h"
 #include "model/adapter.h"
 #include "model/lora_trainer.h"
 #include "proto/config.pb.h"
