@@ -1,4 +1,6 @@
 // tandem simulate
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -75,7 +77,10 @@ class SimulatedClients {
         data_(std::move(data)),
         handler_(handler),
         stop_(stop),
-        slots_(config.simulation().parallel_clients()) {
+        slots_(config.simulation().parallel_clients()),
+        threads_per_client_(std::max(
+            1,
+            at::get_num_threads() / config.simulation().parallel_clients())) {
     for (size_t i = 0; i < data_.size(); ++i) {
       threads_.emplace_back([this, i] { Run(i); });
     }
@@ -90,9 +95,7 @@ class SimulatedClients {
 
  private:
   void Run(size_t index) {
-    const int parallel = config_.simulation().parallel_clients();
-    const int cores = static_cast<int>(std::thread::hardware_concurrency());
-    SetThreads(std::max(1, cores / parallel));
+    SetThreads(threads_per_client_);
     ClientOptions options;
     options.client_id = fmt::format("client-{:03}", index);
     options.cache_directory = config_.run().directory() + "/client-cache";
@@ -118,6 +121,8 @@ class SimulatedClients {
   StopRequest& stop_;
   SystemClock clock_;
   TrainingSlots slots_;
+  // Those of the main thread, shared out: threads do not inherit their number.
+  const int threads_per_client_;
   std::mutex mutex_;
   Status first_error_;
   std::vector<std::jthread> threads_;  // the last member: uses the others
