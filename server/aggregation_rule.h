@@ -33,7 +33,7 @@ struct AggregationOptions {
   // adjacency add/remove (privacy/gaussian_mechanism.h). Each update is
   // clipped over all its tensors together, all count alike, and the noisy sum
   // is divided by the fixed privacy->expected_clients.
-  std::optional<GaussianOptions> privacy;
+  std::optional<GaussianOptions> privacy = std::nullopt;
 };
 
 // A rule by name. Both of them take the weighted mean of deltas,
