@@ -115,8 +115,9 @@ class TokenTable {
 };
 
 Status AddAddedToken(const Json& token, TokenTable& table) {
-  if (!token.is_object() || !token.contains("id")) {
-    return InvalidArgument("an added token has no id");
+  if (!token.is_object() || !token.contains("id") ||
+      !HasField(token, "content")) {
+    return InvalidArgument("an added token has no id or no content");
   }
   TANDEM_ASSIGN_OR_RETURN(const std::string text,
                           TextField(token, "content", ""));
