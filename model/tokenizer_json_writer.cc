@@ -151,7 +151,6 @@ StatusOr<std::string> FormatTokenizerConfig(const TokenizerData& data,
   config["tokenizer_class"] = "PreTrainedTokenizerFast";
   config["model_max_length"] = context_length;
   config["clean_up_tokenization_spaces"] = false;
-  config["add_prefix_space"] = false;
   config["add_bos_token"] = data.add_bos;
   if (!data.chat_template.empty()) config["chat_template"] = data.chat_template;
   Json& added = config["added_tokens_decoder"] = Json::object();
