@@ -132,8 +132,12 @@ void RunDriver::TrySelect() {
   const std::vector<PresentClient> present = sessions_.Present(Now());
   const auto count = static_cast<int64_t>(present.size());
   if (count < ClientsNeeded()) {
-    return Observe("waiting for clients", count, ClientsNeeded());
+    if (std::exchange(waiting_with_, count) != count) {
+      Observe("waiting for clients", count, ClientsNeeded());
+    }
+    return;
   }
+  waiting_with_ = -1;
   const Status status = Select(present);
   if (!status.ok()) return FailOrStop(status, "selecting clients");
   // Nobody was drawn.

@@ -193,6 +193,7 @@ class RunDriver {
   HeldCalls held_;
   std::set<std::string> heard_of_end_;
   bool selected_before_ = false;  // by this process
+  int64_t waiting_with_ = -1;     // clients that observers were told of
   std::optional<Round> round_;
   std::shared_ptr<const TensorMap> global_;
   TaskObjects objects_;
