@@ -128,7 +128,7 @@ class GrpcConnection : public Connection {
     const grpc::Status status = (stub.*method)(&context, request, &response);
     open_calls_.Remove(&context);
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-      return DeadlineExceeded("{}: no answer from {} within {} s", name,
+      return DeadlineExceeded("{}: no answer from {} within {:.2f} s", name,
                               server_, deadline_seconds);
     }
     if (!status.ok()) return Annotate(FromGrpcStatus(status), name);

@@ -64,8 +64,8 @@ class InProcessConnection : public Connection {
                         mailbox->Deliver(std::move(answer));
                       });
     if (auto answer = mailbox->Wait(seconds)) return *std::move(answer);
-    return DeadlineExceeded("NextTask: no answer from {} within {} s", server(),
-                            seconds);
+    return DeadlineExceeded("NextTask: no answer from {} within {:.2f} s",
+                            server(), seconds);
   }
 
   StatusOr<proto::GetObjectResponse> GetObject(
