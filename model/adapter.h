@@ -42,18 +42,21 @@ Status CheckAdapterTensors(const DecoderConfig& config,
                            const LoraOptions& options,
                            const TensorMap& tensors);
 
-// A PEFT folder: adapter_config.json and adapter_model.safetensors.
-// `base_model` goes into base_model_name_or_path.
+// A PEFT folder, made where it is missing: adapter_config.json and
+// adapter_model.safetensors. `base_model` goes into base_model_name_or_path.
 Status SaveAdapter(const Adapter& adapter, const std::string& base_model,
                    const std::filesystem::path& folder);
-// InvalidArgument: unsupported PEFT features (use_dora, use_rslora,
-// modules_to_save, rank_pattern, alpha_pattern, bias), each named; missing or
-// misshapen tensors; a wrong file.
+// Tensors in half precision become fp32. NotFound; InvalidArgument: PEFT
+// features that change what the adapter computes and Tandem does not support
+// (use_dora, use_rslora, modules_to_save, rank_pattern, alpha_pattern, bias,
+// PiSSA and its like, ...), each named; missing or misshapen tensors; a wrong
+// file.
 StatusOr<Adapter> LoadAdapter(const std::filesystem::path& folder,
                               const DecoderConfig& config);
 
 // W + (alpha / r) B A in fp32 for every adapted layer; other tensors are shared
-// with `base`.
+// with `base`. Throws std::invalid_argument where the adapter is not one for
+// this base (see CheckAdapterTensors).
 Checkpoint MergeAdapter(const Checkpoint& base, const Adapter& adapter);
 
 }  // namespace tandem

@@ -1,0 +1,205 @@
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/files.h"
+#include "model/adapter.h"
+#include "model/safetensors.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
+#include "tests/testing/tiny_checkpoint.h"
+
+namespace tandem {
+namespace {
+
+using nlohmann::json;
+using ::tandem::testing::IsOk;
+using ::tandem::testing::StatusIs;
+using ::tandem::testing::TempFolder;
+using ::tandem::testing::TinyDecoderConfig;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kQueryA[] =
+    "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+
+class AdapterFolderTest : public ::testing::Test {
+ protected:
+  AdapterFolderTest() {
+    for (auto& [name, tensor] : adapter_.tensors) {
+      tensor = at::randn_like(tensor);
+    }
+  }
+
+  void Save() { ASSERT_THAT(SaveAdapter(adapter_, "base", path_), IsOk()); }
+  StatusOr<Adapter> Load() { return LoadAdapter(path_, TinyDecoderConfig()); }
+
+  json Config() {
+    return json::parse(*ReadFile(path_ / "adapter_config.json"));
+  }
+  void WriteConfig(const json& config) {
+    ASSERT_THAT(
+        WriteFileAtomically(path_ / "adapter_config.json", config.dump()),
+        IsOk());
+  }
+  void WriteTensors() {
+    ASSERT_THAT(
+        WriteSafetensors(path_ / "adapter_model.safetensors", adapter_.tensors),
+        IsOk());
+  }
+  void ExpectRefused(const std::string& message) {
+    EXPECT_THAT(Load(),
+                StatusIs(StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr(path_.string()), HasSubstr(message))));
+  }
+
+  TempFolder folder_;
+  std::filesystem::path path_ = folder_ / "adapter";
+  Adapter adapter_ = *CreateAdapter(
+      TinyDecoderConfig(),
+      {.rank = 3, .alpha = 7.5, .target_modules = {"q_proj", "down_proj"}}, 1);
+};
+
+TEST_F(AdapterFolderTest, LoadsWhatItSaved) {
+  Save();
+  const auto loaded = Load();
+  ASSERT_THAT(loaded, IsOk());
+  EXPECT_EQ(loaded->options.rank, 3);
+  EXPECT_EQ(loaded->options.alpha, 7.5);
+  EXPECT_THAT(loaded->options.target_modules,
+              ElementsAre("q_proj", "down_proj"));
+  ASSERT_EQ(loaded->tensors.size(), adapter_.tensors.size());
+  for (const auto& [name, tensor] : adapter_.tensors) {
+    EXPECT_TRUE(at::equal(tensor, loaded->tensors.at(name))) << name;
+  }
+}
+
+TEST_F(AdapterFolderTest, WritesTheConfigThatPeftReads) {
+  adapter_.options.target_modules.clear();
+  adapter_.options.alpha = 32;
+  Save();
+  const json config = Config();
+  EXPECT_EQ(config["peft_type"], "LORA");
+  EXPECT_EQ(config["task_type"], "CAUSAL_LM");
+  EXPECT_EQ(config["base_model_name_or_path"], "base");
+  EXPECT_EQ(config["r"], 3);
+  EXPECT_TRUE(config["lora_alpha"].is_number_integer());
+  EXPECT_EQ(config["lora_alpha"], 32);
+  EXPECT_EQ(config["target_modules"].size(), 7u);
+  EXPECT_EQ(config["bias"], "none");
+}
+
+TEST_F(AdapterFolderTest, SavesTensorsThatTrain) {
+  adapter_.tensors[kQueryA].requires_grad_(true);
+  Save();
+  const auto loaded = Load();
+  ASSERT_THAT(loaded, IsOk());
+  EXPECT_FALSE(loaded->tensors.at(kQueryA).requires_grad());
+}
+
+TEST_F(AdapterFolderTest, HalfPrecisionBecomesFloat) {
+  Save();
+  for (auto& [name, tensor] : adapter_.tensors) tensor = tensor.to(at::kHalf);
+  WriteTensors();
+  const auto loaded = Load();
+  ASSERT_THAT(loaded, IsOk());
+  EXPECT_EQ(loaded->tensors.at(kQueryA).scalar_type(), at::kFloat);
+  EXPECT_TRUE(at::equal(loaded->tensors.at(kQueryA),
+                        adapter_.tensors.at(kQueryA).to(at::kFloat)));
+}
+
+TEST_F(AdapterFolderTest, RefusesUnsupportedFeaturesByName) {
+  Save();
+  const json plain = Config();
+  const std::vector<std::pair<std::string, json>> features = {
+      {"use_dora", true},
+      {"use_rslora", true},
+      {"modules_to_save", {"lm_head"}},
+      {"rank_pattern", {{"q_proj", 4}}},
+      {"alpha_pattern", {{"q_proj", 4}}},
+      {"bias", "all"},
+      {"lora_bias", true},
+      {"fan_in_fan_out", true},
+      {"layers_to_transform", {0}},
+      {"init_lora_weights", "pissa"}};
+  for (const auto& [feature, value] : features) {
+    json config = plain;
+    config[feature] = value;
+    WriteConfig(config);
+    ExpectRefused(feature + " is " + value.dump());
+  }
+}
+
+TEST_F(AdapterFolderTest, AcceptsWhatPeftWritesForFeaturesNotInUse) {
+  Save();
+  json config = Config();
+  for (const char* absent : {"bias", "use_dora", "rank_pattern"}) {
+    config.erase(absent);
+  }
+  config["modules_to_save"] = nullptr;
+  config["exclude_modules"] = json::array();
+  config["init_lora_weights"] = "gaussian";
+  config["some_future_field"] = 1;
+  WriteConfig(config);
+  EXPECT_THAT(Load(), IsOk());
+}
+
+TEST_F(AdapterFolderTest, NamesWhatIsWrongInTheConfig) {
+  Save();
+  const json plain = Config();
+  const std::vector<std::tuple<std::string, json, std::string>> cases = {
+      {"peft_type", "IA3", "peft_type is \"IA3\", expected \"LORA\""},
+      {"r", "3", "r is \"3\", expected an integer"},
+      {"r", 0, "rank is 0"},
+      {"r", 2.5, "r is 2.5, expected an integer"},
+      {"lora_alpha", nullptr, "lora_alpha is null, expected a number"},
+      {"lora_alpha", -1, "alpha is -1"},
+      {"target_modules", "all-linear", "target_modules is \"all-linear\""},
+      {"target_modules", json::array(), "target_modules is []"},
+      {"target_modules", {1}, "target_modules holds 1"},
+      {"target_modules", {"lm_head"}, "'lm_head' is not a module"}};
+  for (const auto& [field, value, message] : cases) {
+    json config = plain;
+    config[field] = value;
+    WriteConfig(config);
+    ExpectRefused(message);
+  }
+  WriteConfig(json::array());
+  ExpectRefused("not a JSON object");
+}
+
+TEST_F(AdapterFolderTest, RefusesAConfigThatIsNoJson) {
+  Save();
+  ASSERT_THAT(WriteFileAtomically(path_ / "adapter_config.json", "{\"r\": "),
+              IsOk());
+  ExpectRefused("not a JSON object");
+}
+
+TEST_F(AdapterFolderTest, RefusesTensorsThatDoNotFit) {
+  Save();
+  const at::Tensor a = adapter_.tensors[kQueryA];
+  adapter_.tensors[kQueryA] = a.t().contiguous();
+  WriteTensors();
+  ExpectRefused("'" + std::string(kQueryA) + "' has shape");
+  adapter_.tensors[kQueryA] = a.to(at::kLong);
+  WriteTensors();
+  ExpectRefused("has dtype Long, expected a float");
+  adapter_.tensors.erase(kQueryA);
+  WriteTensors();
+  ExpectRefused("is missing");
+}
+
+TEST_F(AdapterFolderTest, MissingFilesAreNotFound) {
+  EXPECT_THAT(Load(),
+              StatusIs(StatusCode::kNotFound, HasSubstr("adapter_config")));
+  Save();
+  std::filesystem::remove(path_ / "adapter_model.safetensors");
+  EXPECT_THAT(Load(), StatusIs(StatusCode::kNotFound,
+                               HasSubstr("adapter_model.safetensors")));
+}
+
+}  // namespace
+}  // namespace tandem
