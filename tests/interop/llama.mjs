@@ -5,7 +5,6 @@
 //   prompts     lists of ids to continue greedily (none where absent)
 //   new_tokens  ids per continuation, fewer where the model ends its reply
 // and prints {ids: [[...], ...], replies: [{ids, text}, ...]}, in their order.
-import {readFileSync} from "node:fs";
 import {getLlama} from "node-llama-cpp";
 
 async function reply(model, sequence, prompt, count) {
@@ -18,7 +17,10 @@ async function reply(model, sequence, prompt, count) {
   return {ids, text: model.detokenize(ids)};
 }
 
-const request = JSON.parse(readFileSync(0, "utf8"));
+// A synchronous read fails (EAGAIN) once a request outgrows the pipe's buffer.
+const chunks = [];
+for await (const chunk of process.stdin) chunks.push(chunk);
+const request = JSON.parse(Buffer.concat(chunks).toString("utf8"));
 const {texts = [], prompts = [], special = false, new_tokens = 32} = request;
 const llama = await getLlama(
     {gpu: false, build: "never", skipDownload: true, logLevel: "error"});

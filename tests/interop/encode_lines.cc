@@ -1,0 +1,83 @@
+// Our tokenizer as test_tokenizer.py asks it. usage: encode_lines
+// MODEL.gguf REQUEST.json, a file with an object of
+//   texts    strings to encode
+//   bytes    the same in hexadecimal, for what is no UTF-8
+//   special  true: the text of control tokens becomes their ids
+//   chats    lists of {role, content}
+// Prints {"ids": [[...]], "bytes": [[...]], "chats": [{"tokens", "is_target",
+// "target_bytes", "prompt"}]}, in their order.
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "common/files.h"
+#include "model/chat_template.h"
+#include "model/gguf_checkpoint.h"
+
+namespace tandem {
+namespace {
+
+using nlohmann::json;
+
+std::string FromHex(const std::string& digits) {
+  std::string bytes;
+  for (size_t i = 0; i + 1 < digits.size(); i += 2) {
+    bytes += static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
+json EncodeChat(const Tokenizer& tokenizer, const json& chat) {
+  std::vector<ChatMessage> messages;
+  for (const json& message : chat) {
+    messages.push_back({message.at("role"), message.at("content")});
+  }
+  const TokenizedExample example = TokenizeChat(tokenizer, messages);
+  return {{"tokens", example.tokens},
+          {"is_target", example.is_target},
+          {"target_bytes", example.target_bytes},
+          {"prompt", TokenizeChatPrompt(tokenizer, messages)}};
+}
+
+json Answer(const Tokenizer& tokenizer, const json& request) {
+  const bool special = request.value("special", false);
+  json answer = {{"ids", json::array()},
+                 {"bytes", json::array()},
+                 {"chats", json::array()}};
+  for (const std::string text : request.value("texts", json::array())) {
+    answer["ids"].push_back(tokenizer.Encode(text, special));
+  }
+  for (const std::string digits : request.value("bytes", json::array())) {
+    answer["bytes"].push_back(tokenizer.Encode(FromHex(digits), special));
+  }
+  for (const json& chat : request.value("chats", json::array())) {
+    answer["chats"].push_back(EncodeChat(tokenizer, chat));
+  }
+  return answer;
+}
+
+Status Run(const std::string& model, const std::string& request) {
+  TANDEM_ASSIGN_OR_RETURN(const GgufFile file, ReadGguf(model));
+  TANDEM_ASSIGN_OR_RETURN(TokenizerData data, TokenizerOfGguf(file));
+  TANDEM_ASSIGN_OR_RETURN(const Tokenizer tokenizer,
+                          Tokenizer::Create(std::move(data)));
+  TANDEM_ASSIGN_OR_RETURN(const std::string text, ReadFile(request));
+  std::cout << Answer(tokenizer, json::parse(text)) << "\n";
+  return OkStatus();
+}
+
+}  // namespace
+}  // namespace tandem
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::cerr << "usage: encode_lines MODEL.gguf REQUEST.json\n";
+    return 2;
+  }
+  const tandem::Status status =
+      tandem::CatchExceptions("encode_lines",
+                              [&] { return tandem::Run(argv[1], argv[2]); });
+  if (status.ok()) return EXIT_SUCCESS;
+  std::cerr << tandem::ToString(status) << "\n";
+  return EXIT_FAILURE;
+}
