@@ -1,6 +1,7 @@
 #include "model/generator.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <stdexcept>

@@ -57,8 +57,8 @@ def clang_arguments(command):
             next(words)
         elif word not in ("-fpch-preprocess", "-Winvalid-pch", "-c"):
             kept.append(word)
-    if "ccache" in kept[0]:
-        kept = kept[1:]
+    while not kept[0].endswith("++"):  # what launches the compiler
+        kept.pop(0)
     return kept
 
 

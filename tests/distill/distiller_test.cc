@@ -1,6 +1,7 @@
 #include "distill/distiller.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 
 #include "distill/teacher.h"

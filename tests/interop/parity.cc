@@ -12,6 +12,7 @@
 // OUT: tokens.I, logits.I, cached.I (decoded through the KV cache: the first
 // half at once, then one by one) for document I; grad.NAME; loss; losses.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cstdio>
 #include <fstream>

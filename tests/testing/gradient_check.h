@@ -3,6 +3,7 @@
 #define TANDEM_TESTS_TESTING_GRADIENT_CHECK_H_
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
