@@ -6,8 +6,8 @@
 #
 #   TANDEM_LIBTORCH=DIR      use this LibTorch (the folder with include/ and lib/)
 #   TANDEM_PYTHON=PROGRAM    the Python (3.11 or newer) to make .venv with
-#   TANDEM_TORCH_INDEX=URL   a further package index to look for torch in, as
-#                            https://download.pytorch.org/whl/cpu
+#   TANDEM_TORCH_INDEX=URL   a further package index to look for torch in: one
+#                            of CPU wheels, where the usual one has CUDA builds
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

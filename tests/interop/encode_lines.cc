@@ -74,9 +74,8 @@ int main(int argc, char** argv) {
     std::cerr << "usage: encode_lines MODEL.gguf REQUEST.json\n";
     return 2;
   }
-  const tandem::Status status =
-      tandem::CatchExceptions("encode_lines",
-                              [&] { return tandem::Run(argv[1], argv[2]); });
+  const tandem::Status status = tandem::CatchExceptions(
+      "encode_lines", [&] { return tandem::Run(argv[1], argv[2]); });
   if (status.ok()) return EXIT_SUCCESS;
   std::cerr << tandem::ToString(status) << "\n";
   return EXIT_FAILURE;

@@ -26,9 +26,8 @@ MATCHER(IsOk, "is OK") {
 MATCHER_P2(StatusIs, code, message, "") {
   *result_listener << StatusOf(arg).ToString();
   return StatusOf(arg).code() == code &&
-         ::testing::ExplainMatchResult(message,
-                                       std::string(StatusOf(arg).message()),
-                                       result_listener);
+         ::testing::ExplainMatchResult(
+             message, std::string(StatusOf(arg).message()), result_listener);
 }
 inline auto StatusIs(StatusCode code) { return StatusIs(code, ::testing::_); }
 
