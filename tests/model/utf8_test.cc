@@ -21,7 +21,8 @@ TEST(Utf8Test, WritesAndReadsEveryLength) {
 }
 
 TEST(Utf8Test, LeavesValidTextAlone) {
-  const std::string text = std::string(1, 0) + "é✓😀\r\n\t\xEF\xBF\xBF";
+  std::string text(1, '\0');
+  text += "é✓😀\r\n\t\xEF\xBF\xBF";
   EXPECT_EQ(ReplaceInvalidUtf8(text), text);
   EXPECT_EQ(ReplaceInvalidUtf8(""), "");
 }

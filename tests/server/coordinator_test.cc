@@ -265,7 +265,9 @@ TEST(Coordinator, MetricsAddUpOverTasksAndProcesses) {
   ASSERT_THAT(a.Join(), IsOk());
   // The third task is done by a new process of the client.
   for (const int64_t downloaded : {1000, 1500, 700}) {
-    if (downloaded == 700) ASSERT_THAT(a.Join(), IsOk());
+    if (downloaded == 700) {
+      ASSERT_THAT(a.Join(), IsOk());
+    }
     const proto::Task task = a.Task();
     auto request = a.ReportFor(task.task_id(), *a.Upload(FakeAdapter(1)));
     request.mutable_metrics()->set_bytes_downloaded(downloaded);
@@ -294,8 +296,9 @@ TEST(Coordinator, UpdatesAreRemovedAfterTheCommitButNeverAnAdapter) {
   // The client names the global adapter itself as its update.
   const auto report = a.ReportFor(first.task_id(), first.global_adapter());
   EXPECT_EQ(a.Report(report)->outcome(), proto::ACCEPTED);
-  b.Report(b.ReportFor(b.Task().task_id(), *update));
-  a.Task();  // of round 2
+  const auto of_b = b.Report(b.ReportFor(b.Task().task_id(), *update));
+  EXPECT_EQ(of_b->outcome(), proto::ACCEPTED);
+  EXPECT_EQ(a.Task().round(), 2);
   EXPECT_FALSE(federation.objects->Has(update->sha256()));
   EXPECT_TRUE(federation.objects->Has(first.global_adapter().sha256()));
 }

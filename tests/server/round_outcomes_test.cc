@@ -25,7 +25,8 @@ using testing::StatusIs;
 std::map<proto::TaskOutcome, int> Outcomes(FakeFederation& federation,
                                            int64_t number, int64_t attempt) {
   std::map<proto::TaskOutcome, int> outcomes;
-  for (const TaskRow& task : *federation.Look()->LoadTasks(number, attempt)) {
+  const auto tasks = federation.Look()->LoadTasks(number, attempt);
+  for (const TaskRow& task : *tasks) {
     if (task.kind == proto::TRAIN) ++outcomes[task.outcome];
   }
   return outcomes;
