@@ -63,11 +63,13 @@ StatusOr<proto::JoinResponse> Coordinator::Join(
     const proto::JoinRequest& request) {
   TANDEM_RETURN_IF_ERROR(CheckJoin(request, parts_.model->base_model_digest()));
   proto::JoinResponse response;
-  TANDEM_ASSIGN_OR_RETURN(
-      *response.mutable_session(),
-      sessions_.Open(request.client_id(), request.can_evaluate(),
-                     parts_.clock->Now()));
-  TANDEM_RETURN_IF_ERROR(executor_->Call([&] {
+  // One event: a round that began between the two would give the new session a
+  // task, which Joined() would then take for one of the session before it.
+  TANDEM_RETURN_IF_ERROR(executor_->Call([&]() -> Status {
+    TANDEM_ASSIGN_OR_RETURN(
+        *response.mutable_session(),
+        sessions_.Open(request.client_id(), request.can_evaluate(),
+                       parts_.clock->Now()));
     response.set_run_id(driver_->run().run_id);
     return driver_->Joined(request.client_id());
   }));
