@@ -55,7 +55,7 @@ def clang_arguments(command):
     for word in words:
         if word == "-include" or word == "-o":
             next(words)
-        elif word not in ("-fpch-preprocess", "-Winvalid-pch", "-c"):
+        elif word not in ("-fpch-preprocess", "-Winvalid-pch", "-fopenmp", "-c"):
             kept.append(word)
     while not kept[0].endswith("++"):  # what launches the compiler
         kept.pop(0)
