@@ -36,7 +36,7 @@ function(tandem_test name)
     tandem_precompile_torch(${name}_test)
   endif()
   gtest_discover_tests(${name}_test WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}" DISCOVERY_TIMEOUT 60
-    TEST_FILTER "-*RealModel*" PROPERTIES LABELS fast TIMEOUT 300)
+    TEST_FILTER "-*RealModel*" PROPERTIES LABELS fast TIMEOUT 900)
   gtest_discover_tests(${name}_test WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}" DISCOVERY_TIMEOUT 60
     TEST_FILTER "*RealModel*" TEST_LIST ${name}_slow PROPERTIES LABELS slow TIMEOUT 900)
 endfunction()
