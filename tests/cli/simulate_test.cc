@@ -156,9 +156,8 @@ TEST_F(SimulateTest, ExportRefusesAnotherStudent) {
   EXPECT_FALSE(std::filesystem::exists(path("peft")));
 }
 
-// Disabled: fails, two runs of one seed differ (see the closing note of issue
 // A).
-TEST_F(SimulateTest, DISABLED_OneSeedGivesOneResult) {
+TEST_F(SimulateTest, OneSeedGivesOneResult) {
   ASSERT_EQ(Simulate({"--set", "privacy.insecure_noise_seed_for_tests=7"}).code,
             0);
   Export({"--format", "peft", "--out", path("one")});
