@@ -16,7 +16,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct ClientFlags {
   std::string config;
   std::string server;
   std::vector<std::string> overrides;
@@ -74,7 +74,7 @@ void Print(const ClientSummary& summary, bool json) {
       summary.bytes_uploaded, FormatDuration(Seconds(summary.seconds))));
 }
 
-Status Run(const Flags& flags) {
+Status ClientMain(const ClientFlags& flags) {
   proto::ClientConfig config;
   TANDEM_RETURN_IF_ERROR(ReadConfig(flags.config, flags.overrides, &config));
   if (!flags.server.empty()) config.set_server(flags.server);
@@ -91,12 +91,12 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddClient(CLI::App& app, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ClientFlags>();
   CLI::App* command = AddCommand(
       app, "client", "Take part in a run with private data, until the run ends",
       "tandem client --config configs/quickstart/client-a.yaml --server "
       "127.0.0.1:50551",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return ClientMain(*flags); });
   command->add_option("--config", flags->config, "YAML, see proto/config.proto")
       ->required();
   command->add_option("--server", flags->server,

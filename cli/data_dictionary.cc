@@ -9,7 +9,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct DataDictionaryFlags {
   std::string input;
   std::vector<std::string> names;
   std::string out;
@@ -27,7 +27,8 @@ Json Describe(const DictionarySplit& split) {
           {"dropped_duplicate", split.dropped_duplicate}};
 }
 
-void Print(const std::vector<DictionarySplit>& splits, const Flags& flags) {
+void Print(const std::vector<DictionarySplit>& splits,
+           const DataDictionaryFlags& flags) {
   Json descriptions = Json::array();
   for (const DictionarySplit& split : splits) {
     descriptions.push_back(Describe(split));
@@ -42,7 +43,7 @@ void Print(const std::vector<DictionarySplit>& splits, const Flags& flags) {
   if (flags.json) PrintJson(descriptions);
 }
 
-Status Run(const Flags& flags) {
+Status DataDictionaryMain(const DataDictionaryFlags& flags) {
   std::vector<DictionaryFiles> files;
   for (const std::string& name : flags.names) {
     files.push_back(DictionaryIn(flags.input, name));
@@ -59,7 +60,7 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddDataDictionary(CLI::App& data, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<DataDictionaryFlags>();
   CLI::App* command = AddCommand(
       data, "dictionary",
       "Turn dictd dictionaries into JSONL: NAME.train.jsonl and "
@@ -67,7 +68,7 @@ void AddDataDictionary(CLI::App& data, Chosen& chosen) {
       "occurs in more than one of them",
       "tandem data dictionary --input data/dict --name jargon --name foldoc "
       "--name wn --out data/quickstart",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return DataDictionaryMain(*flags); });
   command
       ->add_option("--input", flags->input,
                    "Folder with NAME.index and NAME.dict.dz")

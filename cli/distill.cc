@@ -14,7 +14,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct DistillFlags {
   std::string teacher;
   ModelFlags student;
   LoraFlags lora;
@@ -26,7 +26,7 @@ struct Flags {
 };
 
 StatusOr<TeacherTargets> AskTeacher(const Tokenizer& student,
-                                    const Flags& flags) {
+                                    const DistillFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(
       const LocalTeacher teacher,
       LocalTeacher::Load(flags.teacher, flags.student.dtype));
@@ -42,7 +42,7 @@ StatusOr<TeacherTargets> AskTeacher(const Tokenizer& student,
   return teacher.Targets(examples, flags.targets, flags.target_cache);
 }
 
-StatusOr<DistillerOptions> OptionsOf(const Flags& flags) {
+StatusOr<DistillerOptions> OptionsOf(const DistillFlags& flags) {
   DistillerOptions options = flags.distiller;
   TANDEM_ASSIGN_OR_RETURN(options.loss, ParseDistillationLoss(flags.loss));
   options.steps = flags.lora.steps;
@@ -52,7 +52,7 @@ StatusOr<DistillerOptions> OptionsOf(const Flags& flags) {
   return options;
 }
 
-Status Run(const Flags& flags) {
+Status DistillMain(const DistillFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const DistillerOptions options, OptionsOf(flags));
   TANDEM_ASSIGN_OR_RETURN(const LoadedModel student, Load(flags.student));
   TANDEM_ASSIGN_OR_RETURN(const TeacherTargets targets,
@@ -77,7 +77,7 @@ Status Run(const Flags& flags) {
                       flags.lora);
 }
 
-void AddStudentFlags(CLI::App& command, Flags& flags) {
+void AddStudentFlags(CLI::App& command, DistillFlags& flags) {
   command
       .add_option("--teacher", flags.teacher,
                   "GGUF file or Hugging Face folder")
@@ -100,7 +100,7 @@ void AddStudentFlags(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
-void AddTeacherFlags(CLI::App& command, Flags& flags) {
+void AddTeacherFlags(CLI::App& command, DistillFlags& flags) {
   command.add_option("--loss", flags.loss, "forward_kl, reverse_kl or jsd")
       ->check(CLI::IsMember({"forward_kl", "reverse_kl", "jsd"}))
       ->capture_default_str();
@@ -140,14 +140,14 @@ void AddTeacherFlags(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void AddDistill(CLI::App& app, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<DistillFlags>();
   CLI::App* command = AddCommand(
       app, "distill", "Distil a teacher into a student; writes a PEFT folder",
       "tandem distill --teacher "
       "data/models/SmolLM2-135M-Instruct.Q4_1.gguf --student "
       "data/models/student-24 --data data/quickstart/wn.train.jsonl "
       "--max-examples 200 --steps 50 --out runs/distilled",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return DistillMain(*flags); });
   AddStudentFlags(*command, *flags);
   AddLoraFlags(*command, flags->lora);
   AddTeacherFlags(*command, *flags);

@@ -11,7 +11,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct EvalFlags {
   ModelFlags model;
   std::string data;
   int64_t max_examples = 0;
@@ -19,7 +19,7 @@ struct Flags {
   bool json = true;
 };
 
-Status Run(const Flags& flags) {
+Status EvalMain(const EvalFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const LoadedModel model, Load(flags.model));
   const int64_t max_tokens = flags.max_sequence_tokens > 0
                                  ? flags.max_sequence_tokens
@@ -48,13 +48,13 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddEval(CLI::App& app, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EvalFlags>();
   CLI::App* command = AddCommand(
       app, "eval",
       "Bits per byte and perplexity of a model on held-out examples, as JSON",
       "tandem eval --model data/models/SmolLM2-135M-Instruct.Q4_1.gguf --data "
       "data/quickstart/jargon.heldout.jsonl --max-examples 24",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return EvalMain(*flags); });
   AddModelFlags(*command, flags->model);
   command->add_option("--data", flags->data, "JSONL file")->required();
   command

@@ -12,7 +12,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct ExportFlags {
   std::string run;
   std::string model;
   std::string format;
@@ -50,7 +50,7 @@ StatusOr<at::ScalarType> FolderDtype(const std::string& type) {
 }
 
 Status Write(const Checkpoint& student, const Adapter& adapter,
-             const std::string& student_path, const Flags& flags) {
+             const std::string& student_path, const ExportFlags& flags) {
   if (flags.format == "peft") {
     return SaveAdapter(adapter, student_path, flags.out);
   }
@@ -62,7 +62,7 @@ Status Write(const Checkpoint& student, const Adapter& adapter,
   return SaveHuggingFace(merged, dtype, flags.out);
 }
 
-Status Run(const Flags& flags) {
+Status ExportMain(const ExportFlags& flags) {
   if (flags.format == "peft" && !flags.type.empty()) {
     return InvalidArgument("--type does not go with --format peft, always f32");
   }
@@ -91,12 +91,12 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddExport(CLI::App& app, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ExportFlags>();
   CLI::App* command = AddCommand(
       app, "export", "The tuned student of a run, for other tools",
       "tandem export --run runs/quickstart/full --format gguf --type q8_0 "
       "--out student-q8_0.gguf",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return ExportMain(*flags); });
   command->add_option("--run", flags->run, "The run's state directory")
       ->required();
   command

@@ -12,7 +12,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct GenerateFlags {
   ModelFlags model;
   std::string prompt;
   bool raw = false;
@@ -22,7 +22,7 @@ struct Flags {
 };
 
 std::vector<int32_t> PromptTokens(const Tokenizer& tokenizer,
-                                  const Flags& flags) {
+                                  const GenerateFlags& flags) {
   if (flags.raw) return tokenizer.Encode(flags.prompt);
   return TokenizeChatPrompt(tokenizer, {{"user", flags.prompt}});
 }
@@ -30,7 +30,7 @@ std::vector<int32_t> PromptTokens(const Tokenizer& tokenizer,
 // Bytes go out as they come; a character may be made of several tokens, and a
 // terminal puts them together.
 std::vector<int32_t> GenerateAndPrint(const LoadedModel& model,
-                                      const Flags& flags,
+                                      const GenerateFlags& flags,
                                       const std::vector<int32_t>& prompt) {
   return Generate(
       model.decoder, model.adapter_or_null(), prompt, flags.max_tokens,
@@ -43,7 +43,7 @@ std::vector<int32_t> GenerateAndPrint(const LoadedModel& model,
       });
 }
 
-Status Run(const Flags& flags) {
+Status GenerateMain(const GenerateFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const LoadedModel model, Load(flags.model));
   const int64_t context = model.decoder.config().context_length;
   const std::vector<int32_t> prompt = PromptTokens(model.tokenizer, flags);
@@ -66,12 +66,12 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddGenerate(CLI::App& app, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<GenerateFlags>();
   CLI::App* command = AddCommand(
       app, "generate", "A model's reply to a prompt",
       "tandem generate --model data/models/SmolLM2-135M-Instruct.Q4_1.gguf "
       "--prompt 'Define: compiler' --max-tokens 64",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return GenerateMain(*flags); });
   AddModelFlags(*command, flags->model);
   command->add_option("--prompt", flags->prompt, "What the user says")
       ->required();

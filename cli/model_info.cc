@@ -7,7 +7,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct ModelInfoFlags {
   std::string model;
   bool json = false;
 };
@@ -38,7 +38,7 @@ Json Describe(const std::string& path, const Checkpoint& checkpoint) {
           {"digest", Digest(checkpoint)}};
 }
 
-Status Run(const Flags& flags) {
+Status ModelInfoMain(const ModelInfoFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
                           LoadCheckpoint(flags.model));
   const Json description = Describe(flags.model, checkpoint);
@@ -57,11 +57,11 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddModelInfo(CLI::App& model, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ModelInfoFlags>();
   CLI::App* command = AddCommand(
       model, "info", "Shape, tokenizer and digest of a model",
       "tandem model info --model data/models/SmolLM2-135M-Instruct.Q4_1.gguf",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return ModelInfoMain(*flags); });
   command
       ->add_option("--model", flags->model, "GGUF file or Hugging Face folder")
       ->required();

@@ -12,7 +12,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct ModelLogitsFlags {
   ModelFlags model;
   std::vector<int64_t> tokens;
   std::string out;
@@ -36,7 +36,7 @@ Status CheckTokens(const std::vector<int64_t>& tokens,
   return OkStatus();
 }
 
-Status Run(const Flags& flags) {
+Status ModelLogitsMain(const ModelLogitsFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const LoadedModel model, Load(flags.model));
   TANDEM_RETURN_IF_ERROR(CheckTokens(flags.tokens, model.decoder.config()));
   const c10::InferenceMode inference;
@@ -57,7 +57,7 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddModelLogits(CLI::App& model, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ModelLogitsFlags>();
   flags->model.dtype = "fp32";
   CLI::App* command = AddCommand(
       model, "logits",
@@ -66,7 +66,7 @@ void AddModelLogits(CLI::App& model, Chosen& chosen) {
       "tandem model logits --model "
       "data/models/SmolLM2-135M-Instruct.Q4_1.gguf --tokens 504,3575,282 --out "
       "logits.safetensors",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return ModelLogitsMain(*flags); });
   AddModelFlags(*command, flags->model);
   command->add_option("--tokens", flags->tokens, "Ids, separated by commas")
       ->delimiter(',')

@@ -8,7 +8,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct ModelPruneFlags {
   std::string model;
   std::string out;
   std::string dtype = "fp32";
@@ -19,7 +19,7 @@ struct Flags {
 const std::map<std::string, at::ScalarType> kDtypes = {
     {"fp32", at::kFloat}, {"f16", at::kHalf}, {"bf16", at::kBFloat16}};
 
-Status Run(const Flags& flags) {
+Status ModelPruneMain(const ModelPruneFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const Checkpoint whole, LoadCheckpoint(flags.model));
   TANDEM_ASSIGN_OR_RETURN(const Checkpoint pruned,
                           KeepLayers(whole, flags.keep_layers));
@@ -40,7 +40,7 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddModelPrune(CLI::App& model, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ModelPruneFlags>();
   CLI::App* command = AddCommand(
       model, "prune",
       "Keep some of a model's layers, evenly spaced, the first and the last "
@@ -48,7 +48,7 @@ void AddModelPrune(CLI::App& model, Chosen& chosen) {
       "tandem model prune --model "
       "data/models/SmolLM2-135M-Instruct.Q4_1.gguf --keep-layers 24 --out "
       "data/models/student-24",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return ModelPruneMain(*flags); });
   command
       ->add_option("--model", flags->model, "GGUF file or Hugging Face folder")
       ->required();

@@ -10,7 +10,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct ModelTokenizeFlags {
   std::string model;
   std::string text;
   std::string file;
@@ -21,7 +21,8 @@ struct Flags {
 void PrintIds(const std::vector<int32_t>& ids) { PrintLine(Json(ids).dump()); }
 
 // Each line a JSON string; each output line its ids.
-Status TokenizeLines(const Tokenizer& tokenizer, const Flags& flags) {
+Status TokenizeLines(const Tokenizer& tokenizer,
+                     const ModelTokenizeFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(flags.lines));
   std::istringstream stream(bytes);
   std::string line;
@@ -36,7 +37,7 @@ Status TokenizeLines(const Tokenizer& tokenizer, const Flags& flags) {
   return OkStatus();
 }
 
-Status Run(const Flags& flags) {
+Status ModelTokenizeMain(const ModelTokenizeFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
                           LoadCheckpoint(flags.model));
   TANDEM_ASSIGN_OR_RETURN(const Tokenizer tokenizer,
@@ -53,12 +54,12 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddModelTokenize(CLI::App& model, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ModelTokenizeFlags>();
   CLI::App* command = AddCommand(
       model, "tokenize", "Token ids of a text, as a JSON array",
       "tandem model tokenize --model "
       "data/models/SmolLM2-135M-Instruct.Q4_1.gguf --text 'Hello, world'",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return ModelTokenizeMain(*flags); });
   command
       ->add_option("--model", flags->model, "GGUF file or Hugging Face folder")
       ->required();

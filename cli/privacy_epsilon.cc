@@ -7,14 +7,14 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct PrivacyEpsilonFlags {
   double noise_multiplier = 1;
   double sampling_rate = 1;
   int64_t steps = 1;
   double delta = 1e-5;
 };
 
-Status Run(const Flags& flags) {
+Status PrivacyEpsilonMain(const PrivacyEpsilonFlags& flags) {
   RdpAccountant accountant;
   TANDEM_RETURN_IF_ERROR(accountant.Compose(flags.noise_multiplier,
                                             flags.sampling_rate, flags.steps));
@@ -32,14 +32,14 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddPrivacyEpsilon(CLI::App& privacy, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PrivacyEpsilonFlags>();
   CLI::App* command = AddCommand(
       privacy, "epsilon",
       "Epsilon of a number of releases of the Poisson-subsampled Gaussian "
       "mechanism, as JSON",
       "tandem privacy epsilon --noise-multiplier 1.1 --sampling-rate 0.01 "
       "--steps 1000 --delta 1e-5",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return PrivacyEpsilonMain(*flags); });
   command
       ->add_option("--noise-multiplier", flags->noise_multiplier,
                    "Standard deviation of the noise over the clip norm")

@@ -10,12 +10,12 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct RunListFlags {
   std::string state;
   bool json = false;
 };
 
-Status Run(const Flags& flags) {
+Status RunListMain(const RunListFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const std::vector<RunReport> reports,
                           ListRunReports(flags.state));
   Json runs = Json::array();
@@ -42,10 +42,11 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddRunList(CLI::App& run, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* command = AddCommand(
-      run, "list", "The runs in a folder, one line each",
-      "tandem run list --state runs", chosen, [flags] { return Run(*flags); });
+  auto flags = std::make_shared<RunListFlags>();
+  CLI::App* command =
+      AddCommand(run, "list", "The runs in a folder, one line each",
+                 "tandem run list --state runs", chosen,
+                 [flags] { return RunListMain(*flags); });
   command
       ->add_option("--state", flags->state,
                    "A run's state directory, or a folder of such")

@@ -11,7 +11,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct RunShowFlags {
   std::string state;
   bool json = false;
 };
@@ -48,7 +48,7 @@ void PrintReport(const RunReport& report) {
   PrintLine(PrivacySentence(report));
 }
 
-Status Run(const Flags& flags) {
+Status RunShowMain(const RunShowFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const RunReport report, ReadRunReport(flags.state));
   if (flags.json) {
     PrintJson(RunJson(report));
@@ -61,13 +61,13 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddRunShow(CLI::App& run, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<RunShowFlags>();
   CLI::App* command = AddCommand(
       run, "show",
       "One run: its rounds and their outcomes, clients, traffic, memory and "
       "privacy spent",
       "tandem run show --state runs/quickstart/full --json", chosen,
-      [flags] { return Run(*flags); });
+      [flags] { return RunShowMain(*flags); });
   command->add_option("--state", flags->state, "The run's state directory")
       ->required();
   command->add_flag("--json", flags->json, "Machine-readable output");

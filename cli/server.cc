@@ -14,12 +14,12 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct ServerFlags {
   std::string config;
   std::vector<std::string> overrides;
 };
 
-Status Run(const Flags& flags) {
+Status ServerMain(const ServerFlags& flags) {
   proto::ServerConfig config;
   TANDEM_RETURN_IF_ERROR(ReadConfig(flags.config, flags.overrides, &config));
   TANDEM_RETURN_IF_ERROR(
@@ -35,14 +35,14 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddServer(CLI::App& app, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ServerFlags>();
   CLI::App* command = AddCommand(
       app, "server",
       "Serve a run until it ends; started again after a stop or a crash, it "
       "goes on",
       "tandem server --config configs/quickstart/server.yaml --set "
       "rounds.count=5",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return ServerMain(*flags); });
   command->add_option("--config", flags->config, "YAML, see proto/config.proto")
       ->required();
   AddOverrides(*command, flags->overrides);

@@ -25,7 +25,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct SimulateFlags {
   std::string config;
   std::vector<std::string> overrides;
   int clients = 2;
@@ -151,7 +151,7 @@ Status Simulate(const proto::ServerConfig& config, int clients) {
   return ShowEnd(*summary);
 }
 
-Status Run(const Flags& flags) {
+Status SimulateMain(const SimulateFlags& flags) {
   proto::ServerConfig config;
   TANDEM_RETURN_IF_ERROR(ReadConfig(flags.config, flags.overrides, &config));
   TANDEM_RETURN_IF_ERROR(
@@ -164,13 +164,13 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddSimulate(CLI::App& app, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<SimulateFlags>();
   CLI::App* command = AddCommand(
       app, "simulate",
       "A run with all of its clients in one process: the same coordinator and "
       "trainer, no network",
       "tandem simulate --config configs/quickstart/server.yaml --clients 2",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return SimulateMain(*flags); });
   command
       ->add_option("--config", flags->config,
                    "The server's YAML; its simulation.private_data names the "

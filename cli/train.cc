@@ -12,7 +12,7 @@
 namespace tandem::cli {
 namespace {
 
-struct Flags {
+struct TrainFlags {
   ModelFlags model;
   LoraFlags lora;
 };
@@ -38,7 +38,7 @@ TrainingSummary RunSteps(LoraTrainer& trainer, BatchSampler& sampler,
   return summary;
 }
 
-Status Run(const Flags& flags) {
+Status TrainMain(const TrainFlags& flags) {
   const LoraFlags& lora = flags.lora;
   TANDEM_ASSIGN_OR_RETURN(const LoadedModel model, Load(flags.model));
   TANDEM_ASSIGN_OR_RETURN(const std::vector<TokenizedExample> examples,
@@ -55,12 +55,12 @@ Status Run(const Flags& flags) {
 }  // namespace
 
 void AddTrain(CLI::App& app, Chosen& chosen) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TrainFlags>();
   CLI::App* command = AddCommand(
       app, "train", "Fine-tune a model with LoRA; writes a PEFT folder",
       "tandem train --model data/models/SmolLM2-135M-Instruct.Q4_1.gguf --data "
       "data/quickstart/jargon.train.jsonl --steps 50 --out runs/adapter",
-      chosen, [flags] { return Run(*flags); });
+      chosen, [flags] { return TrainMain(*flags); });
   AddModelFlags(*command, flags->model);
   AddLoraFlags(*command, flags->lora);
 }

@@ -3,6 +3,7 @@
 #ifndef TANDEM_MODEL_BYTE_PAIR_MERGES_H_
 #define TANDEM_MODEL_BYTE_PAIR_MERGES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
@@ -26,7 +27,7 @@ class BytePairMerges {
     int32_t merged;
   };
   struct MixPair {  // the standard hash of an integer is the integer
-    size_t operator()(uint64_t pair) const {
+    std::size_t operator()(uint64_t pair) const {
       pair *= 0x9E3779B97F4A7C15u;
       return pair ^ (pair >> 32);
     }

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "common/files.h"
+#include "model/gguf_value_type.h"
 
 namespace tandem {
 namespace {
@@ -20,22 +21,6 @@ constexpr uint32_t kMaxDimensions = 4;
 // byte; an empty name, one dimension, a type and an offset.
 constexpr uint64_t kMinKeyValueBytes = 8 + 4 + 1;
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 8 + 4 + 8;
-
-enum ValueType : uint32_t {
-  kUint8 = 0,
-  kInt8 = 1,
-  kUint16 = 2,
-  kInt16 = 3,
-  kUint32 = 4,
-  kInt32 = 5,
-  kFloat32 = 6,
-  kBool = 7,
-  kString = 8,
-  kArray = 9,
-  kUint64 = 10,
-  kInt64 = 11,
-  kFloat64 = 12
-};
 
 // Reads from the front of a buffer; never past its end.
 class Cursor {
@@ -156,28 +141,28 @@ StatusOr<GgufValue> ReadArray(Cursor& cursor) {
   TANDEM_ASSIGN_OR_RETURN(const auto count,
                           cursor.Read<uint64_t>("array length"));
   switch (type) {
-    case kUint8:
-    case kBool:
+    case gguf::kUint8:
+    case gguf::kBool:
       return ReadScalars<uint8_t>(cursor, count);
-    case kInt8:
+    case gguf::kInt8:
       return ReadScalars<int8_t>(cursor, count);
-    case kUint16:
+    case gguf::kUint16:
       return ReadScalars<uint16_t>(cursor, count);
-    case kInt16:
+    case gguf::kInt16:
       return ReadScalars<int16_t>(cursor, count);
-    case kUint32:
+    case gguf::kUint32:
       return ReadScalars<uint32_t>(cursor, count);
-    case kInt32:
+    case gguf::kInt32:
       return ReadScalars<int32_t>(cursor, count);
-    case kUint64:
+    case gguf::kUint64:
       return ReadScalars<uint64_t>(cursor, count);
-    case kInt64:
+    case gguf::kInt64:
       return ReadScalars<int64_t>(cursor, count);
-    case kFloat32:
+    case gguf::kFloat32:
       return ReadScalars<float>(cursor, count);
-    case kFloat64:
+    case gguf::kFloat64:
       return ReadScalars<double>(cursor, count);
-    case kString:
+    case gguf::kString:
       return ReadTexts(cursor, count);
     default:
       return InvalidArgument("arrays of type {} are not supported", type);
@@ -187,33 +172,33 @@ StatusOr<GgufValue> ReadArray(Cursor& cursor) {
 StatusOr<GgufValue> ReadValue(Cursor& cursor) {
   TANDEM_ASSIGN_OR_RETURN(const auto type, cursor.Read<uint32_t>("value type"));
   switch (type) {
-    case kUint8:
+    case gguf::kUint8:
       return ReadScalar<uint8_t>(cursor);
-    case kInt8:
+    case gguf::kInt8:
       return ReadScalar<int8_t>(cursor);
-    case kUint16:
+    case gguf::kUint16:
       return ReadScalar<uint16_t>(cursor);
-    case kInt16:
+    case gguf::kInt16:
       return ReadScalar<int16_t>(cursor);
-    case kUint32:
+    case gguf::kUint32:
       return ReadScalar<uint32_t>(cursor);
-    case kInt32:
+    case gguf::kInt32:
       return ReadScalar<int32_t>(cursor);
-    case kUint64:
+    case gguf::kUint64:
       return ReadScalar<uint64_t>(cursor);
-    case kInt64:
+    case gguf::kInt64:
       return ReadScalar<int64_t>(cursor);
-    case kFloat32:
+    case gguf::kFloat32:
       return ReadScalar<float>(cursor);
-    case kFloat64:
+    case gguf::kFloat64:
       return ReadScalar<double>(cursor);
-    case kBool:
+    case gguf::kBool:
       return ReadBool(cursor);
-    case kString: {
+    case gguf::kString: {
       TANDEM_ASSIGN_OR_RETURN(std::string text, cursor.ReadText("value"));
       return GgufValue(std::move(text));
     }
-    case kArray:
+    case gguf::kArray:
       return ReadArray(cursor);
     default:
       return InvalidArgument("the value type {} is unknown", type);

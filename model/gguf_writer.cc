@@ -3,14 +3,13 @@
 #include <bit>
 
 #include "common/files.h"
+#include "model/gguf_value_type.h"
 
 namespace tandem {
 namespace {
 
 constexpr uint64_t kAlignment = 32;
 constexpr uint32_t kVersion = 3;
-constexpr uint32_t kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7,
-                   kString = 8, kArray = 9;
 
 template <typename T>
 void Put(std::string& out, T value) {
@@ -36,37 +35,37 @@ void GgufWriter::AddKey(const std::string& key, uint32_t type) {
 }
 
 void GgufWriter::AddText(const std::string& key, std::string_view value) {
-  AddKey(key, kString);
+  AddKey(key, gguf::kString);
   PutText(metadata_, value);
 }
 
 void GgufWriter::AddUint32(const std::string& key, uint32_t value) {
-  AddKey(key, kUint32);
+  AddKey(key, gguf::kUint32);
   Put(metadata_, value);
 }
 
 void GgufWriter::AddFloat32(const std::string& key, float value) {
-  AddKey(key, kFloat32);
+  AddKey(key, gguf::kFloat32);
   Put(metadata_, value);
 }
 
 void GgufWriter::AddBool(const std::string& key, bool value) {
-  AddKey(key, kBool);
+  AddKey(key, gguf::kBool);
   Put<uint8_t>(metadata_, value);
 }
 
 void GgufWriter::AddTexts(const std::string& key,
                           const std::vector<std::string>& values) {
-  AddKey(key, kArray);
-  Put(metadata_, kString);
+  AddKey(key, gguf::kArray);
+  Put<uint32_t>(metadata_, gguf::kString);
   Put<uint64_t>(metadata_, values.size());
   for (const std::string& value : values) PutText(metadata_, value);
 }
 
 void GgufWriter::AddInt32s(const std::string& key,
                            const std::vector<int32_t>& values) {
-  AddKey(key, kArray);
-  Put(metadata_, kInt32);
+  AddKey(key, gguf::kArray);
+  Put<uint32_t>(metadata_, gguf::kInt32);
   Put<uint64_t>(metadata_, values.size());
   for (const int32_t value : values) Put(metadata_, value);
 }

@@ -7,7 +7,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kAnySize = int64_t{1} << 40;
+constexpr int64_t kAnyInteger = int64_t{1} << 40;
 constexpr auto kTransformersVersion = "4.57.6";  // whose fields these are
 
 Status CheckPlainRope(const Json& config, const char* name) {
@@ -74,7 +74,7 @@ StatusOr<DecoderConfig> ParseHuggingFaceConfig(std::string_view text) {
   TANDEM_RETURN_IF_ERROR(CheckArchitecture(c.architecture));
   TANDEM_RETURN_IF_ERROR(CheckNoUnsupportedFeatures(json));
   const auto size = [&](const char* name) {
-    return IntegerField(json, name, 1, kAnySize);
+    return IntegerField(json, name, 1, kAnyInteger);
   };
   TANDEM_ASSIGN_OR_RETURN(c.hidden_size, size("hidden_size"));
   TANDEM_ASSIGN_OR_RETURN(c.intermediate_size, size("intermediate_size"));
@@ -83,10 +83,10 @@ StatusOr<DecoderConfig> ParseHuggingFaceConfig(std::string_view text) {
   TANDEM_ASSIGN_OR_RETURN(c.vocabulary_size, size("vocab_size"));
   TANDEM_ASSIGN_OR_RETURN(c.context_length, size("max_position_embeddings"));
   TANDEM_ASSIGN_OR_RETURN(c.key_value_heads,
-                          IntegerField(json, "num_key_value_heads", 1, kAnySize,
-                                       c.attention_heads));
+                          IntegerField(json, "num_key_value_heads", 1,
+                                       kAnyInteger, c.attention_heads));
   TANDEM_ASSIGN_OR_RETURN(c.head_size,
-                          IntegerField(json, "head_dim", 1, kAnySize,
+                          IntegerField(json, "head_dim", 1, kAnyInteger,
                                        c.hidden_size / c.attention_heads));
   TANDEM_ASSIGN_OR_RETURN(c.rms_norm_epsilon,
                           NumberField(json, "rms_norm_eps", 1e-6));

@@ -13,7 +13,7 @@ Json ByteLevel(bool add_prefix_space) {
           {"use_regex", true}};
 }
 
-StatusOr<Json> PreTokenizer(const std::string& name) {
+StatusOr<Json> PreTokenizerJson(const std::string& name) {
   if (name == "gpt-2") return ByteLevel(false);
   if (name == "smollm") {
     const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
@@ -36,7 +36,7 @@ bool IsAdded(TokenType type) {
   return type == TokenType::kControl || type == TokenType::kUserDefined;
 }
 
-Json AddedTokens(const TokenizerData& data) {
+Json AddedTokensJson(const TokenizerData& data) {
   Json tokens = Json::array();
   for (size_t id = 0; id < data.tokens.size(); ++id) {
     if (!IsAdded(data.types[id])) continue;
@@ -82,7 +82,7 @@ StatusOr<Json> Model(const TokenizerData& data) {
 }
 
 // Null, or a template that puts the bos token before every text.
-Json PostProcessor(const TokenizerData& data) {
+Json PostProcessorJson(const TokenizerData& data) {
   if (!data.add_bos || !data.bos_id) return nullptr;
   const std::string& bos = data.tokens[*data.bos_id];
   const auto token = [&](int type) {
@@ -101,7 +101,7 @@ Json PostProcessor(const TokenizerData& data) {
       {"special_tokens", {{bos, special}}}};
 }
 
-Status CheckIds(const TokenizerData& data) {
+Status CheckSpecialIds(const TokenizerData& data) {
   if (data.types.size() != data.tokens.size()) {
     return InvalidArgument("{} token types for {} tokens", data.types.size(),
                            data.tokens.size());
@@ -132,21 +132,21 @@ Json Roles(const TokenizerData& data) {
 }  // namespace
 
 StatusOr<std::string> FormatTokenizerJson(const TokenizerData& data) {
-  TANDEM_RETURN_IF_ERROR(CheckIds(data));
+  TANDEM_RETURN_IF_ERROR(CheckSpecialIds(data));
   Json document = {
       {"version", "1.0"},          {"truncation", nullptr},
-      {"padding", nullptr},        {"added_tokens", AddedTokens(data)},
-      {"normalizer", nullptr},     {"post_processor", PostProcessor(data)},
+      {"padding", nullptr},        {"added_tokens", AddedTokensJson(data)},
+      {"normalizer", nullptr},     {"post_processor", PostProcessorJson(data)},
       {"decoder", ByteLevel(true)}};
   TANDEM_ASSIGN_OR_RETURN(document["pre_tokenizer"],
-                          PreTokenizer(data.pre_tokenizer));
+                          PreTokenizerJson(data.pre_tokenizer));
   TANDEM_ASSIGN_OR_RETURN(document["model"], Model(data));
   return FormatJson(document, -1);
 }
 
 StatusOr<std::string> FormatTokenizerConfig(const TokenizerData& data,
                                             int64_t context_length) {
-  TANDEM_RETURN_IF_ERROR(CheckIds(data));
+  TANDEM_RETURN_IF_ERROR(CheckSpecialIds(data));
   Json config = Roles(data);
   config["tokenizer_class"] = "PreTrainedTokenizerFast";
   config["model_max_length"] = context_length;
@@ -163,7 +163,7 @@ StatusOr<std::string> FormatTokenizerConfig(const TokenizerData& data,
 }
 
 StatusOr<std::string> FormatSpecialTokensMap(const TokenizerData& data) {
-  TANDEM_RETURN_IF_ERROR(CheckIds(data));
+  TANDEM_RETURN_IF_ERROR(CheckSpecialIds(data));
   return FormatJson(Roles(data), 2);
 }
 

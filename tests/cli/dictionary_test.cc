@@ -20,7 +20,6 @@ using ::tandem::testing::TempFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using Json = nlohmann::json;
 
 // dictd's base 64: A-Z a-z 0-9 + /, most significant digit first.
 std::string Base64Number(size_t value) {
@@ -61,7 +60,7 @@ TEST(DataDictionaryTest, WritesSplitsAndDropsWhatBothHave) {
                  "one", "--name", "two", "--out", folder / "out",
                  "--held-out-share", "0.5", "--json"});
   ASSERT_EQ(result.code, 0) << result.err;
-  const Json json = Json::parse(result.out);
+  const nlohmann::json json = nlohmann::json::parse(result.out);
   ASSERT_EQ(json.size(), 2u);
   EXPECT_EQ(json[0]["dropped_shared"], 1);
   EXPECT_EQ(json[0]["train"].get<int>() + json[0]["held_out"].get<int>(), 3);

@@ -24,7 +24,6 @@ using ::tandem::testing::RunTandem;
 using ::tandem::testing::TempFolder;
 using ::tandem::testing::TinyCheckpoint;
 using ::testing::HasSubstr;
-using Json = nlohmann::json;
 using Words = std::vector<std::string>;
 
 class ModelCommandsTest : public ::testing::Test {
@@ -48,8 +47,8 @@ class ModelCommandsTest : public ::testing::Test {
     EXPECT_EQ(result.code, 0) << result.err;
     return result.out;
   }
-  Json SucceedWithJson(const Words& arguments) {
-    return Json::parse(Succeed(arguments), nullptr, false);
+  nlohmann::json SucceedWithJson(const Words& arguments) {
+    return nlohmann::json::parse(Succeed(arguments), nullptr, false);
   }
   void FailSaying(const Words& arguments, const std::string& message) {
     const CommandResult result = RunTandem(arguments);
@@ -62,7 +61,7 @@ class ModelCommandsTest : public ::testing::Test {
 };
 
 TEST_F(ModelCommandsTest, InfoNamesShapeAndDigest) {
-  const Json info =
+  const nlohmann::json info =
       SucceedWithJson({"model", "info", "--model", model(), "--json"});
   EXPECT_EQ(info["layers"], checkpoint_.config.layers);
   EXPECT_EQ(info["hidden_size"], checkpoint_.config.hidden_size);
@@ -84,16 +83,16 @@ TEST_F(ModelCommandsTest, PruneKeepsWeightsOfTheLayersThatStay) {
 
 TEST_F(ModelCommandsTest, TokenizeReadsTextFilesAndLines) {
   // The tiny vocabulary: 3 control tokens, 256 bytes, "th", "the".
-  const Json ids = SucceedWithJson(
+  const nlohmann::json ids = SucceedWithJson(
       {"model", "tokenize", "--model", model(), "--text", "the"});
-  EXPECT_EQ(ids, Json({260}));
+  EXPECT_EQ(ids, nlohmann::json({260}));
   std::ofstream(out("text")) << "the<|im_end|>";
   const Words file = {"model", "tokenize", "--model",
                       model(), "--file",   out("text")};
   EXPECT_GT(SucceedWithJson(file).size(), 2u);
   Words special = file;
   special.push_back("--special");
-  EXPECT_EQ(SucceedWithJson(special), Json({260, 2}));
+  EXPECT_EQ(SucceedWithJson(special), nlohmann::json({260, 2}));
   std::ofstream(out("lines")) << "\"the\"\n\"\"\n";
   EXPECT_EQ(Succeed({"model", "tokenize", "--model", model(), "--json-lines",
                      out("lines")}),
@@ -125,7 +124,7 @@ TEST_F(ModelCommandsTest, LogitsRefuseIdsOutsideTheVocabulary) {
 }
 
 TEST_F(ModelCommandsTest, EvalPrintsBitsPerByteAndPerplexity) {
-  const Json json =
+  const nlohmann::json json =
       SucceedWithJson({"eval", "--model", model(), "--data", data()});
   const double nats = json["loss_nats"];
   EXPECT_EQ(json["examples"], 8);
@@ -145,7 +144,7 @@ TEST_F(ModelCommandsTest, EmptyDataFails) {
 TEST_F(ModelCommandsTest, TrainedAdapterLowersTheLoss) {
   const Words eval = {"eval", "--model", model(), "--data", data()};
   const double before = SucceedWithJson(eval)["bits_per_byte"];
-  const Json trained =
+  const nlohmann::json trained =
       SucceedWithJson({"train", "--model", model(), "--data", data(), "--steps",
                        "20", "--learning-rate", "0.02", "--rank", "4", "--out",
                        out("adapter"), "--json"});
@@ -163,14 +162,14 @@ TEST_F(ModelCommandsTest, GenerateStopsAtMaxTokensAndRepeatsItself) {
                          "hi",       "--raw",         "--json", "--max-tokens",
                          "5",        "--temperature", "1",      "--seed",
                          "3"};
-  const Json first = SucceedWithJson(sampled);
+  const nlohmann::json first = SucceedWithJson(sampled);
   EXPECT_LE(first["tokens"].size(), 5u);
   EXPECT_EQ(first["prompt_tokens"].size(), 2u);
   EXPECT_EQ(SucceedWithJson(sampled), first);
 }
 
 TEST_F(ModelCommandsTest, GenerateAppliesTheChatTemplate) {
-  const Json reply =
+  const nlohmann::json reply =
       SucceedWithJson({"generate", "--model", model(), "--prompt", "hi",
                        "--json", "--max-tokens", "1"});
   const std::vector<int32_t> ids = reply["prompt_tokens"];

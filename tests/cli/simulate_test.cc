@@ -27,7 +27,6 @@ using ::tandem::testing::TinyCheckpoint;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using Json = nlohmann::json;
 using Words = std::vector<std::string>;
 
 class SimulateTest : public ::testing::Test {
@@ -77,8 +76,8 @@ simulation:
     words.insert(words.end(), more.begin(), more.end());
     return RunTandem(words);
   }
-  Json Show() {
-    return Json::parse(
+  nlohmann::json Show() {
+    return nlohmann::json::parse(
         RunTandem({"run", "show", "--state", path("run"), "--json"}).out);
   }
   CommandResult Export(const Words& more) {
@@ -99,13 +98,13 @@ TEST_F(SimulateTest, RunsAllRoundsAndReportsThem) {
   EXPECT_THAT(result.err,
               AllOf(HasSubstr("round 2: COMMITTED"), Not(HasSubstr("\r"))));
 
-  const Json run = Show();
+  const nlohmann::json run = Show();
   EXPECT_EQ(run["state"], "FINISHED");
   EXPECT_EQ(run["rounds_committed"], 2);
   ASSERT_EQ(run["clients"].size(), 3u);
   EXPECT_GT(run["clients"][0]["tokens_trained"], 0);
   EXPECT_GT(run["clients"][0]["bytes_uploaded"], 0);
-  const Json& last = run["rounds"][1];
+  const nlohmann::json& last = run["rounds"][1];
   EXPECT_EQ(last["outcomes"]["ACCEPTED"], 3);
   // The server on aux, three clients on their own.
   EXPECT_EQ(last["evaluations"].size(), 4u);

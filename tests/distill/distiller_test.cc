@@ -18,14 +18,13 @@ namespace {
 using testing::Gradient;
 using ::testing::HasSubstr;
 using testing::IsOk;
+using testing::kTinyVocabulary;
 using testing::MaxDifference;
 using testing::RandomExamples;
 using testing::RandomLogits;
 using testing::RandomTargets;
 using testing::StatusIs;
 using testing::TinyCheckpoint;
-
-constexpr int64_t kVocabulary = 261;
 
 TEST(DistillationRows, WeighsTeacherAndText) {
   const TeacherTargets all = RandomTargets(4, 40, 6, 1);
@@ -75,7 +74,7 @@ class DistillTest : public ::testing::Test {
   DistillTest() {
     const LocalTeacher teacher =
         *LocalTeacher::Create(TinyCheckpoint(1), "fp32");
-    targets_ = *teacher.Targets(RandomExamples(12, kVocabulary, 1),
+    targets_ = *teacher.Targets(RandomExamples(12, kTinyVocabulary, 1),
                                 {.top_k = 32}, folder_.path());
     options_.steps = 30;
     options_.trainer.optimizer.learning_rate = 2e-2;

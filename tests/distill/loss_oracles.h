@@ -15,6 +15,10 @@ namespace tandem::testing {
 
 using Row = std::vector<double>;
 
+inline constexpr double kTemperatures[] = {0.5, 1, 2, 7};
+
+inline double Value(const at::Tensor& loss) { return loss.item<double>(); }
+
 inline Row Softmax(const at::Tensor& logits, double temperature = 1) {
   const at::Tensor flat = logits.detach().to(at::kDouble).contiguous();
   Row p(flat.const_data_ptr<double>(),

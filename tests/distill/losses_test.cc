@@ -17,15 +17,14 @@ using testing::Gradient;
 using ::testing::HasSubstr;
 using testing::Jsd;
 using testing::Kl;
+using testing::kTemperatures;
 using testing::RandomLogits;
 using testing::Row;
 using testing::Softmax;
 using testing::SumOverRows;
+using testing::Value;
 
-constexpr double kTemperatures[] = {0.5, 1, 2, 7};
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-double Value(const at::Tensor& loss) { return loss.item<double>(); }
 
 TEST(Losses, AreTheirDefinitions) {
   const at::Tensor q = RandomLogits(3, 11, 1), p = RandomLogits(3, 11, 2);

@@ -22,7 +22,7 @@ using testing::IsOk;
 using testing::RandomTargets;
 using testing::StatusIs;
 
-constexpr int64_t kVocabulary = 30;
+constexpr int64_t kSmallVocabulary = 30;
 constexpr int64_t kK = 4;
 
 void ExpectSame(const TeacherTargets& a, const TeacherTargets& b) {
@@ -41,7 +41,7 @@ void ExpectSame(const TeacherTargets& a, const TeacherTargets& b) {
 }
 
 TEST(PackTargets, RowsBelongToTheirTargetTokens) {
-  const TeacherTargets all = RandomTargets(5, kVocabulary, kK, 1);
+  const TeacherTargets all = RandomTargets(5, kSmallVocabulary, kK, 1);
   const DistillationBatch packed = PackTargets(all, {3, 0, 3});
   EXPECT_EQ(packed.batch.document_offsets.size(), 4u);
   const int64_t rows = packed.batch.target_rows.size(0);
@@ -74,7 +74,7 @@ class TargetsFile : public ::testing::Test {
     for (auto& [name, tensor] : file.tensors) tensor = tensor.clone();
     change(file);
     EXPECT_THAT(WriteSafetensors(path_, file.tensors, file.metadata), IsOk());
-    return ReadTeacherTargets(path_, kVocabulary).status();
+    return ReadTeacherTargets(path_, kSmallVocabulary).status();
   }
   void ExpectRefused(const std::string& why,
                      const std::function<void(Safetensors&)>& change) {
@@ -85,13 +85,13 @@ class TargetsFile : public ::testing::Test {
 
   testing::TempFolder folder_;
   std::filesystem::path path_ = folder_ / "targets.safetensors";
-  TeacherTargets targets_ = RandomTargets(5, kVocabulary, kK, 2);
+  TeacherTargets targets_ = RandomTargets(5, kSmallVocabulary, kK, 2);
 };
 
 TEST_F(TargetsFile, ReadsWhatWasWritten) {
   ASSERT_THAT(WriteTeacherTargets(targets_, path_), IsOk());
   TANDEM_ASSERT_OK_AND_ASSIGN(const TeacherTargets read,
-                              ReadTeacherTargets(path_, kVocabulary));
+                              ReadTeacherTargets(path_, kSmallVocabulary));
   ExpectSame(read, targets_);
   EXPECT_EQ(read.targets[0].indices.scalar_type(), at::kLong);
 }
@@ -99,7 +99,7 @@ TEST_F(TargetsFile, ReadsWhatWasWritten) {
 TEST_F(TargetsFile, EqualTargetsAreEqualBytes) {
   ASSERT_THAT(WriteTeacherTargets(targets_, path_), IsOk());
   TANDEM_ASSERT_OK_AND_ASSIGN(const TeacherTargets read,
-                              ReadTeacherTargets(path_, kVocabulary));
+                              ReadTeacherTargets(path_, kSmallVocabulary));
   const auto copy = folder_ / "copy";
   ASSERT_THAT(WriteTeacherTargets(read, copy), IsOk());
   EXPECT_EQ(*ReadFile(path_), *ReadFile(copy));
@@ -108,7 +108,7 @@ TEST_F(TargetsFile, EqualTargetsAreEqualBytes) {
 TEST_F(TargetsFile, ResultOutlivesTheFile) {
   ASSERT_THAT(WriteTeacherTargets(targets_, path_), IsOk());
   TANDEM_ASSERT_OK_AND_ASSIGN(const TeacherTargets read,
-                              ReadTeacherTargets(path_, kVocabulary));
+                              ReadTeacherTargets(path_, kSmallVocabulary));
   std::ofstream(path_, std::ios::trunc) << "";  // pages of a map would be gone
   ExpectSame(read, targets_);
 }
@@ -118,7 +118,7 @@ TEST_F(TargetsFile, UnchangedCopyPasses) {
 }
 
 TEST_F(TargetsFile, RefusesOtherFilesAndMetadata) {
-  EXPECT_THAT(ReadTeacherTargets(folder_ / "none", kVocabulary),
+  EXPECT_THAT(ReadTeacherTargets(folder_ / "none", kSmallVocabulary),
               StatusIs(StatusCode::kNotFound));
   ExpectRefused("format", [](auto& f) { f.metadata.erase("format"); });
   ExpectRefused("'other'", [](auto& f) { f.metadata["format"] = "other"; });
@@ -169,7 +169,7 @@ TEST_F(TargetsFile, RefusesShapesThatDoNotFitEachOther) {
 
 TEST_F(TargetsFile, RefusesTokensOutsideTheVocabulary) {
   for (const std::string name : {"tokens", "indices"}) {
-    for (int32_t bad : {-1, int32_t{kVocabulary}}) {
+    for (int32_t bad : {-1, int32_t{kSmallVocabulary}}) {
       ExpectRefused("'" + name + "' holds " + std::to_string(bad),
                     [&](auto& f) { f.tensors[name].flatten()[2] = bad; });
     }
@@ -230,7 +230,7 @@ TEST_F(TargetsFile, CutAnywhereIsRefused) {
   for (size_t size = 0; size < bytes.size(); size += 7) {
     std::ofstream(path_, std::ios::binary | std::ios::trunc)
         << bytes.substr(0, size);
-    EXPECT_THAT(ReadTeacherTargets(path_, kVocabulary),
+    EXPECT_THAT(ReadTeacherTargets(path_, kSmallVocabulary),
                 StatusIs(StatusCode::kInvalidArgument))
         << size;
   }
@@ -248,7 +248,7 @@ TEST_F(TargetsFile, FlippedBitsNeverBreakTheReader) {
     changed[random.Below(bytes.size())] ^=
         static_cast<char>(1 << random.Below(8));
     std::ofstream(path_, std::ios::binary | std::ios::trunc) << changed;
-    const auto read = ReadTeacherTargets(path_, kVocabulary);
+    const auto read = ReadTeacherTargets(path_, kSmallVocabulary);
     if (read.ok()) {
       std::vector<int64_t> all;
       for (size_t k = 0; k < read->examples.size(); ++k) all.push_back(k);

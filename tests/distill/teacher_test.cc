@@ -17,12 +17,11 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::IsOk;
+using testing::kTinyVocabulary;
 using testing::RandomExamples;
 using testing::StatusIs;
 using testing::TempFolder;
 using testing::TinyCheckpoint;
-
-constexpr int64_t kVocabulary = 261;
 
 std::vector<std::filesystem::path> FilesIn(const std::filesystem::path& path) {
   std::vector<std::filesystem::path> files;
@@ -37,12 +36,13 @@ class LocalTeacherTest : public ::testing::Test {
   TempFolder folder_;
   std::filesystem::path cache_ = folder_ / "a";
   LocalTeacher teacher_ = *LocalTeacher::Create(TinyCheckpoint(1), "fp32");
-  std::vector<TokenizedExample> examples_ = RandomExamples(9, kVocabulary, 1);
+  std::vector<TokenizedExample> examples_ =
+      RandomExamples(9, kTinyVocabulary, 1);
 };
 
 TEST_F(LocalTeacherTest, TargetsAreTheModelsDistributions) {
   // Enough for several passes and more rows than one chunk of logits.
-  examples_ = RandomExamples(120, kVocabulary, 2);
+  examples_ = RandomExamples(120, kTinyVocabulary, 2);
   TANDEM_ASSERT_OK_AND_ASSIGN(
       const TeacherTargets all,
       teacher_.Targets(examples_, {.top_k = 7, .temperature = 2}, cache_));
@@ -79,7 +79,7 @@ TEST_F(LocalTeacherTest, SecondCallReadsTheFile) {
   const auto file = FilesIn(cache_)[0];
   // Other numbers under the same name: only a reader can return them.
   TANDEM_ASSERT_OK_AND_ASSIGN(TeacherTargets changed,
-                              ReadTeacherTargets(file, kVocabulary));
+                              ReadTeacherTargets(file, kTinyVocabulary));
   for (TopKTargets& rows : changed.targets) {
     rows.log_probabilities.fill_(std::log(0.1));
     rows.left_over.fill_(0.5);
@@ -139,7 +139,7 @@ TEST_F(LocalTeacherTest, DamagedCacheIsComputedAnew) {
   TANDEM_ASSERT_OK_AND_ASSIGN(const TeacherTargets again,
                               teacher_.Targets(examples_, {}, cache_));
   EXPECT_TRUE(at::equal(again.targets[0].left_over, good.targets[0].left_over));
-  EXPECT_THAT(ReadTeacherTargets(file, kVocabulary), IsOk());
+  EXPECT_THAT(ReadTeacherTargets(file, kTinyVocabulary), IsOk());
 }
 
 TEST_F(LocalTeacherTest, RefusesBadExamplesAndOptions) {
@@ -151,10 +151,10 @@ TEST_F(LocalTeacherTest, RefusesBadExamplesAndOptions) {
   EXPECT_THAT(
       error({.temperature = 0}),
       StatusIs(StatusCode::kInvalidArgument, HasSubstr("temperature is 0")));
-  examples_[2].tokens[1] = kVocabulary;
+  examples_[2].tokens[1] = kTinyVocabulary;
   EXPECT_THAT(error({}), StatusIs(StatusCode::kInvalidArgument,
                                   HasSubstr("example 2 has token 261")));
-  examples_ = RandomExamples(3, kVocabulary, 3);
+  examples_ = RandomExamples(3, kTinyVocabulary, 3);
   examples_[1].is_target.assign(examples_[1].tokens.size(), 0);
   EXPECT_THAT(error({}), StatusIs(StatusCode::kInvalidArgument,
                                   HasSubstr("example 1 must have a target")));

@@ -13,12 +13,13 @@ using testing::ExpectGradientsMatchDifferences;
 using testing::Gradient;
 using testing::Jsd;
 using testing::Kl;
+using testing::kTemperatures;
 using testing::MaxDifference;
 using testing::RandomLogits;
 using testing::Row;
 using testing::Softmax;
+using testing::Value;
 
-constexpr double kTemperatures[] = {0.5, 1, 2, 7};
 constexpr DistillationLoss kForward = DistillationLoss::kForwardKl;
 constexpr DistillationLoss kReverse = DistillationLoss::kReverseKl;
 constexpr DistillationLoss kJsd = DistillationLoss::kGeneralizedJsd;
@@ -29,8 +30,6 @@ struct Case {
 };
 constexpr Case kCases[] = {{kForward, 0.5}, {kReverse, 0.5}, {kJsd, 0},
                            {kJsd, 0.3},     {kJsd, 0.5},     {kJsd, 1}};
-
-double Value(const at::Tensor& loss) { return loss.item<double>(); }
 
 double LossOfRows(const Case& c, const Row& p, const Row& q) {
   if (c.loss == kForward || (c.loss == kJsd && c.beta == 0)) return Kl(p, q);

@@ -36,5 +36,5 @@ if (prompts.length > 0) {
     replies.push(await reply(model, sequence, prompt, new_tokens));
   }
 }
-console.log(JSON.stringify({ids, replies}));
-process.exit(0);
+// Leaving at once would cut an answer that outgrows the pipe's buffer.
+process.stdout.write(JSON.stringify({ids, replies}) + "\n", () => process.exit(0));

@@ -12,13 +12,10 @@
 namespace tandem {
 namespace {
 
+using ::tandem::testing::IsInvalid;
 using ::tandem::testing::IsOk;
 using ::tandem::testing::StatusIs;
 using ::testing::HasSubstr;
-
-auto IsInvalid(const std::string& message) {
-  return StatusIs(StatusCode::kInvalidArgument, HasSubstr(message));
-}
 
 DecoderConfig SmallConfig() {
   DecoderConfig config;

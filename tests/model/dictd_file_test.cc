@@ -12,6 +12,7 @@
 namespace tandem {
 namespace {
 
+using ::tandem::testing::IsInvalid;
 using ::tandem::testing::IsOk;
 using ::tandem::testing::StatusIs;
 using ::tandem::testing::TempFolder;
@@ -19,10 +20,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-auto IsInvalid(const std::string& message) {
-  return StatusIs(StatusCode::kInvalidArgument, HasSubstr(message));
-}
 
 void WriteGzip(const std::filesystem::path& path, const std::string& text) {
   gzFile file = gzopen(path.c_str(), "wb");

@@ -18,6 +18,7 @@
 namespace tandem {
 namespace {
 
+using ::tandem::testing::IsInvalid;
 using ::tandem::testing::IsOk;
 using ::tandem::testing::StatusIs;
 using ::tandem::testing::TempFolder;
@@ -25,10 +26,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-auto IsInvalid(const std::string& message) {
-  return StatusIs(StatusCode::kInvalidArgument, HasSubstr(message));
-}
 
 // Made-up entries in the layouts of the real dictionaries.
 

@@ -31,6 +31,11 @@ MATCHER_P2(StatusIs, code, message, "") {
 }
 inline auto StatusIs(StatusCode code) { return StatusIs(code, ::testing::_); }
 
+// InvalidArgument, and its message has `part`.
+inline auto IsInvalid(const std::string& part) {
+  return StatusIs(StatusCode::kInvalidArgument, ::testing::HasSubstr(part));
+}
+
 }  // namespace tandem::testing
 
 // TANDEM_ASSERT_OK_AND_ASSIGN(Checkpoint model, LoadCheckpoint(path));

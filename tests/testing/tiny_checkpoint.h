@@ -34,8 +34,10 @@ inline std::string PrintableByte(int byte) {
   return Utf8(256 + hidden_before);
 }
 
+inline constexpr int64_t kTinyVocabulary = 261;
+
 // <|endoftext|>, <|im_start|>, <|im_end|>, 256 bytes, and the merges "t h",
-// "th e": 261 tokens.
+// "th e": kTinyVocabulary tokens.
 inline TokenizerData TinyTokenizerData() {
   TokenizerData data;
   data.tokens = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
