@@ -7,23 +7,19 @@
 
 #include <algorithm>
 
+#include "model/frozen_product.h"
+
 namespace tandem {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// fp64 stays fp64, for gradient checks; all else becomes fp32.
-at::Tensor ChunkLogits(const at::Tensor& hidden, const at::Tensor& head) {
-  const at::Tensor logits = at::mm(hidden, head.t());
-  return logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
-}
-
 // The loss of one chunk; its gradient of hidden goes into `grad` where that is
 // defined.
 at::Tensor ChunkLoss(const at::Tensor& hidden, const at::Tensor& head,
                      const RowsLoss& loss, int64_t first_row, at::Tensor grad) {
-  at::Tensor logits = ChunkLogits(hidden, head);
+  at::Tensor logits = TimesTransposed(hidden, head);
   if (!grad.defined()) {
     const at::NoGradGuard no_grad;
     return loss(logits, first_row);
@@ -33,10 +29,8 @@ at::Tensor ChunkLoss(const at::Tensor& hidden, const at::Tensor& head,
   const at::Tensor value = loss(logits, first_row);
   if (value.requires_grad()) {
     const variable_list grads = torch::autograd::grad({value}, {logits});
-    grad.copy_(at::mm(grads[0].to(head.scalar_type()), head));
-  } else {
-    grad.zero_();  // a loss that does not look at these rows
-  }
+    AddProduct(grads[0], head, grad);
+  }  // else the loss does not look at these rows
   return value.detach();
 }
 
@@ -47,7 +41,7 @@ class ChunkedHeadLossFunction
                             const at::Tensor& head, const RowsLoss& loss,
                             int64_t chunk_rows, bool wants_gradient) {
     const at::Tensor x = hidden.detach();
-    at::Tensor gradient = wants_gradient ? at::empty_like(x) : at::Tensor();
+    at::Tensor gradient = wants_gradient ? at::zeros_like(x) : at::Tensor();
     at::Tensor total;
     for (int64_t from = 0; from < x.size(0); from += chunk_rows) {
       const int64_t rows = std::min(chunk_rows, x.size(0) - from);

@@ -9,6 +9,7 @@
 
 #include "model/causal_attention.h"
 #include "model/decoder_weights.h"
+#include "model/frozen_product.h"
 #include "model/generator.h"
 #include "model/rms_norm.h"
 #include "model/rotary_embedding.h"
@@ -16,15 +17,6 @@
 
 namespace tandem {
 namespace {
-
-// Every x86 processor with AMX has AVX512-BF16 too.
-bool MultipliesBfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
-}
 
 // The position of every token in its own document.
 std::vector<int64_t> PackedPositions(const std::vector<int64_t>& offsets,
@@ -90,7 +82,7 @@ struct Pass {
 
   at::Tensor Run(const DecoderWeights& weights,
                  const at::Tensor& tokens) const {
-    at::Tensor h = weights.embedding.index_select(0, tokens);
+    at::Tensor h = weights.embedding.index_select(0, tokens).to(at::kFloat);
     for (size_t i = 0; i < weights.layers.size(); ++i) {
       const LayerWeights& w = weights.layers[i];
       at::Tensor attended = Attention(w, i, h);
@@ -210,7 +202,7 @@ at::Tensor Decoder::ForwardCached(const at::Tensor& tokens,
 }
 
 at::Tensor Decoder::Logits(const at::Tensor& hidden) const {
-  return at::mm(hidden, impl_->weights.head.t()).to(at::kFloat);
+  return TimesTransposed(hidden, impl_->weights.head);
 }
 
 }  // namespace tandem

@@ -18,26 +18,29 @@ namespace tandem {
 
 class KeyValueCache;
 
-// "fp32" and "bf16" by name; "auto" is bf16 where the processor multiplies it
-// natively (AVX512-BF16 or AMX), else fp32. InvalidArgument for any other name.
+// What the weights are kept in: "fp32" and "bf16" by name; "auto" is bf16 where
+// the processor multiplies it natively (AVX512-BF16 or AMX), else fp32. The
+// residual stream, norms and attention are fp32 in any case.
+// InvalidArgument for any other name.
 StatusOr<at::ScalarType> ParseComputeDtype(const std::string& name);
 
 class Decoder {
  public:
-  // Weights of another dtype are converted; those of `dtype` are shared with
+  // Matrices of another dtype are converted; those of `dtype` are shared with
   // the checkpoint. InvalidArgument: a missing or misshapen tensor, an unknown
   // architecture.
   static StatusOr<Decoder> Create(const Checkpoint& checkpoint,
                                   at::ScalarType dtype);
 
   const DecoderConfig& config() const;
-  at::ScalarType dtype() const;
+  at::ScalarType dtype() const;  // of the matrices
 
-  // Hidden states after the final norm: [tokens, hidden_size]. Documents do not
-  // see each other; positions restart in each. `adapter` may be null. Gradients
-  // reach the adapter's tensors where they require them, nothing else. Throws
-  // std::invalid_argument for offsets that do not cut up `tokens` or a document
-  // past the context length, c10::Error for a token outside the vocabulary.
+  // Hidden states after the final norm: [tokens, hidden_size] fp32. Documents
+  // do not see each other; positions restart in each. `adapter` may be null.
+  // Gradients reach the adapter's tensors where they require them, nothing
+  // else. Throws std::invalid_argument for offsets that do not cut up `tokens`
+  // or a document past the context length, c10::Error for a token outside the
+  // vocabulary.
   at::Tensor Forward(const at::Tensor& tokens,
                      const std::vector<int64_t>& document_offsets,
                      const Adapter* adapter) const;

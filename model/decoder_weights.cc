@@ -35,7 +35,26 @@ class Collector {
   Collector(const TensorMap& tensors, at::ScalarType dtype)
       : tensors_(tensors), dtype_(dtype) {}
 
-  at::Tensor Take(const std::string& name, at::IntArrayRef shape) {
+  // A matrix, in the dtype given. Vectors weigh nothing and stay fp32.
+  at::Tensor TakeMatrix(const std::string& name, at::IntArrayRef shape) {
+    return Take(name, shape, dtype_);
+  }
+  at::Tensor TakeVector(const std::string& name, int64_t size) {
+    return Take(name, {size}, at::kFloat);
+  }
+
+  AdaptableLinear TakeLinear(const std::string& module, int64_t out,
+                             int64_t in) {
+    const std::string peft = "base_model.model." + module;
+    return {TakeMatrix(module + ".weight", {out, in}), peft + ".lora_A.weight",
+            peft + ".lora_B.weight"};
+  }
+
+  const Status& status() const { return status_; }
+
+ private:
+  at::Tensor Take(const std::string& name, at::IntArrayRef shape,
+                  at::ScalarType dtype) {
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) {
       Fail(InvalidArgument("tensor '{}' is missing", name));
@@ -43,21 +62,11 @@ class Collector {
       Fail(InvalidArgument("tensor '{}' has shape {}, expected {}", name,
                            ShapeText(found->second.sizes()), ShapeText(shape)));
     } else {
-      return found->second.to(dtype_).contiguous();
+      return found->second.to(dtype).contiguous();
     }
     return at::Tensor();
   }
 
-  AdaptableLinear TakeLinear(const std::string& module, int64_t out,
-                             int64_t in) {
-    const std::string peft = "base_model.model." + module;
-    return {Take(module + ".weight", {out, in}), peft + ".lora_A.weight",
-            peft + ".lora_B.weight"};
-  }
-
-  const Status& status() const { return status_; }
-
- private:
   static std::string ShapeText(at::IntArrayRef shape) {
     std::string text = "[";
     for (size_t i = 0; i < shape.size(); ++i)
@@ -87,9 +96,10 @@ LayerWeights CollectLayer(Collector& collector, const DecoderConfig& c,
   weights.gate = collector.TakeLinear(layer + "mlp.gate_proj", ff, d);
   weights.up = collector.TakeLinear(layer + "mlp.up_proj", ff, d);
   weights.down = collector.TakeLinear(layer + "mlp.down_proj", d, ff);
-  weights.input_norm = collector.Take(layer + "input_layernorm.weight", {d});
+  weights.input_norm =
+      collector.TakeVector(layer + "input_layernorm.weight", d);
   weights.post_attention_norm =
-      collector.Take(layer + "post_attention_layernorm.weight", {d});
+      collector.TakeVector(layer + "post_attention_layernorm.weight", d);
   return weights;
 }
 
@@ -112,15 +122,15 @@ StatusOr<DecoderWeights> CollectWeights(const Checkpoint& checkpoint,
   TANDEM_RETURN_IF_ERROR(CheckSizes(c));
   Collector collector(checkpoint.tensors, dtype);
   DecoderWeights weights;
-  weights.embedding = collector.Take("model.embed_tokens.weight",
-                                     {c.vocabulary_size, c.hidden_size});
+  weights.embedding = collector.TakeMatrix("model.embed_tokens.weight",
+                                           {c.vocabulary_size, c.hidden_size});
   for (int64_t i = 0; i < c.layers && collector.status().ok(); ++i)
     weights.layers.push_back(CollectLayer(collector, c, i));
-  weights.final_norm = collector.Take("model.norm.weight", {c.hidden_size});
+  weights.final_norm = collector.TakeVector("model.norm.weight", c.hidden_size);
   weights.head = c.tied_embeddings
                      ? weights.embedding
-                     : collector.Take("lm_head.weight",
-                                      {c.vocabulary_size, c.hidden_size});
+                     : collector.TakeMatrix("lm_head.weight",
+                                            {c.vocabulary_size, c.hidden_size});
   TANDEM_RETURN_IF_ERROR(collector.status());
   return weights;
 }

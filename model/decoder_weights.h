@@ -1,4 +1,5 @@
-// The weights of a llama decoder, checked and in one dtype, by role.
+// The weights of a llama decoder, checked, by role: matrices in one dtype,
+// vectors in fp32.
 #ifndef TANDEM_MODEL_DECODER_WEIGHTS_H_
 #define TANDEM_MODEL_DECODER_WEIGHTS_H_
 

@@ -27,10 +27,9 @@ at::Tensor NextLogits(const Decoder& model, const Adapter* adapter,
 
 }  // namespace
 
-KeyValueCache::KeyValueCache(const DecoderConfig& config,
-                             at::ScalarType dtype) {
+KeyValueCache::KeyValueCache(const DecoderConfig& config) {
   const at::Tensor empty =
-      at::empty({config.key_value_heads, 0, config.head_size}, dtype);
+      at::empty({config.key_value_heads, 0, config.head_size}, at::kFloat);
   keys_.assign(config.layers, empty);
   values_.assign(config.layers, empty);
 }
@@ -66,7 +65,7 @@ std::vector<int32_t> Generate(const Decoder& model, const Adapter* adapter,
     throw std::invalid_argument(fmt::format(
         "the prompt has {} tokens, expected 1 to {}", length, context));
   SeededRandom random(options.seed);
-  KeyValueCache cache(model.config(), model.dtype());
+  KeyValueCache cache(model.config());
   std::vector<int32_t> generated;
   at::Tensor next = TokenTensor(prompt.data(), length);
   while (static_cast<int64_t>(generated.size()) < max_new_tokens &&

@@ -10,12 +10,11 @@
 
 namespace tandem {
 
-// Keys and values of one sequence so far, per layer: [key_value_heads, tokens,
-// head_size].
+// Keys and values of one sequence so far, per layer, fp32: [key_value_heads,
+// tokens, head_size].
 class KeyValueCache {
  public:
-  // dtype: the decoder's.
-  KeyValueCache(const DecoderConfig& config, at::ScalarType dtype);
+  explicit KeyValueCache(const DecoderConfig& config);
   int64_t length() const { return length_; }
 
  private:

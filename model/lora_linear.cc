@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/frozen_product.h"
+
 namespace tandem {
 namespace {
 
@@ -38,7 +40,7 @@ class LoraLinearFunction
                                const Frozen& frozen) {
     variable_list outputs;
     for (const at::Tensor& weight : frozen.weights)
-      outputs.push_back(at::mm(x, weight.t()));
+      outputs.push_back(TimesTransposed(x, weight));
     at::Tensor stacked_a, reduced;
     variable_list saved_b;
     if (!a.empty()) {
@@ -115,9 +117,12 @@ class LoraLinearFunction
                                   at::TensorList weights,
                                   const at::Tensor& reduced_grad,
                                   const at::Tensor& stacked_a) {
-    at::Tensor dx = at::mm(grads[0], weights[0]);
-    for (size_t i = 1; i < grads.size(); ++i) dx.addmm_(grads[i], weights[i]);
-    if (reduced_grad.defined()) dx.addmm_(reduced_grad, stacked_a);
+    at::Tensor dx = reduced_grad.defined()
+                        ? at::mm(reduced_grad, stacked_a)
+                        : at::zeros({grads[0].size(0), weights[0].size(1)},
+                                    grads[0].options());
+    for (size_t i = 0; i < grads.size(); ++i)
+      AddProduct(grads[i], weights[i], dx);
     return dx;
   }
 };

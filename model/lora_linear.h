@@ -15,10 +15,11 @@ struct LoraProjection {
   at::Tensor weight, a, b;
 };
 
-// y_i = x W_i^T + scale (x A_i^T) B_i^T for every projection. x: [tokens, in]
-// in the dtype of the weights; factors of another dtype are computed in it, and
-// their gradients come back in their own. Differentiable in x and the factors;
-// never in W. The A_i are stacked, so that x A^T is one product.
+// y_i = x W_i^T + scale (x A_i^T) B_i^T for every projection. x: [tokens, in];
+// weights as FrozenProduct takes them; factors of another dtype than x are
+// computed in x's, and their gradients come back in their own. Differentiable
+// in x and the factors; never in W. The A_i are stacked, so that x A^T is one
+// product.
 std::vector<at::Tensor> LoraLinear(
     const at::Tensor& x, const std::vector<LoraProjection>& projections,
     double scale);

@@ -52,7 +52,7 @@ StatusOr<std::vector<TokenizedExample>> Documents(const json& request,
 
 at::Tensor CachedLogits(const Decoder& model, const Adapter* adapter,
                         const at::Tensor& tokens) {
-  KeyValueCache cache(model.config(), model.dtype());
+  KeyValueCache cache(model.config());
   const int64_t half = tokens.size(0) / 2;
   std::vector<at::Tensor> hidden;
   if (half > 0)

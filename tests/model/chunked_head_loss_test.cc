@@ -54,10 +54,10 @@ TEST(ChunkedHeadLoss, IsTheUnchunkedCompositionForOddSizes) {
 }
 
 TEST(ChunkedHeadLoss, GivesTheLossFp32RowsInOrder) {
-  const Problem p = MakeProblem(7, at::kBFloat16);
+  const Problem p = MakeProblem(7, at::kFloat);
   std::vector<std::pair<int64_t, int64_t>> seen;
   ChunkedHeadLoss(
-      p.hidden, p.head,
+      p.hidden, p.head.to(at::kBFloat16),
       [&](const at::Tensor& logits, int64_t first_row) {
         EXPECT_EQ(logits.scalar_type(), at::kFloat);
         seen.emplace_back(first_row, logits.size(0));

@@ -1,0 +1,27 @@
+// Products with a frozen weight matrix, in whatever it is stored.
+#ifndef TANDEM_MODEL_FROZEN_PRODUCT_H_
+#define TANDEM_MODEL_FROZEN_PRODUCT_H_
+
+#include <ATen/core/Tensor.h>
+
+namespace tandem {
+
+// Activations are fp32 (fp64 in gradient checks). A bf16 weight is widened in
+// tiles that stay in the cache, so that only its rounding, never that of an
+// activation, is felt; where the processor multiplies bf16 natively, the
+// activation is rounded to it, and products are still summed in fp32.
+//
+// Not differentiable: callers write their own backward pass.
+
+// True where "bf16" is faster than "fp32": AVX512-BF16 (and so AMX).
+bool MultipliesBfloat16();
+
+// x W^T: x [rows, in], weight [out, in] -> [rows, out] of x's dtype.
+at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight);
+
+// sum += x W: x [rows, out], weight [out, in], sum [rows, in] of x's dtype.
+void AddProduct(const at::Tensor& x, const at::Tensor& weight, at::Tensor& sum);
+
+}  // namespace tandem
+
+#endif  // TANDEM_MODEL_FROZEN_PRODUCT_H_
