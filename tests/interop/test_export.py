@@ -89,10 +89,34 @@ def ours(logits_of, model_path, exports, ids):
             for i in ids]
 
 
+@torch.no_grad()
+def logits_by(model, ids):
+    return [model(torch.tensor([i])).logits[0].float() for i in ids]
+
+
 def largest_difference(model, ids, expected):
-    with torch.no_grad():
-        return max((model(torch.tensor([i])).logits[0].float() - e).abs().max()
-                   .item() for i, e in zip(ids, expected))
+    return max((theirs - e).abs().max().item()
+               for theirs, e in zip(logits_by(model, ids), expected))
+
+
+@pytest.fixture(scope="module")
+def peft_model(reference_folder, exports):
+    """transformers' base model and our adapter, loaded by PEFT, fp32."""
+    from peft import PeftModel
+    base = AutoModelForCausalLM.from_pretrained(reference_folder,
+                                                dtype=torch.float32)
+    return PeftModel.from_pretrained(base, exports / "peft").eval()
+
+
+@pytest.fixture(scope="module")
+def merged_in_half(peft_model, ids):
+    """Logits of PEFT's own merge, weights rounded to f16 by torch.
+
+    The rounding alone moves logits by 0.06; an export must not add to it.
+    """
+    import copy
+    merged = copy.deepcopy(peft_model).merge_and_unload()
+    return logits_by(merged.half().float(), ids)
 
 
 def test_adapter_changes_the_model(logits_of, model_path, ids, ours):
@@ -101,18 +125,17 @@ def test_adapter_changes_the_model(logits_of, model_path, ids, ours):
     assert (base - ours[0]).abs().max() > 0.1
 
 
-def test_peft_loads_the_adapter(reference_folder, exports, ids, ours):
-    from peft import PeftModel
-    base = AutoModelForCausalLM.from_pretrained(reference_folder,
-                                                dtype=torch.float32)
-    tuned = PeftModel.from_pretrained(base, exports / "peft").eval()
-    assert largest_difference(tuned, ids, ours) <= 1e-3
+def test_peft_loads_the_adapter(peft_model, ids, ours):
+    assert largest_difference(peft_model, ids, ours) <= 1e-3
 
 
-def test_transformers_loads_the_merged_folder(exports, ids, ours):
+def test_transformers_loads_the_merged_folder(exports, logits_of, ids,
+                                              merged_in_half):
     model = AutoModelForCausalLM.from_pretrained(
         exports / "hf", dtype=torch.float32).eval()
-    assert largest_difference(model, ids, ours) <= 1e-2
+    expected = [logits_of(i, "--model", exports / "hf") for i in ids]
+    assert largest_difference(model, ids, expected) <= 1e-2
+    assert largest_difference(model, ids, merged_in_half) <= 1e-2
 
 
 def test_merged_folder_is_bfloat16_by_default(exports, logits_of, ids):
@@ -137,10 +160,12 @@ def test_folder_has_tokenizer_and_template(tandem, exports, ids):
         tokenizer(rendered, add_special_tokens=False).input_ids
 
 
-def test_transformers_loads_the_gguf(exports, ids, ours):
+def test_transformers_loads_the_gguf(exports, logits_of, ids, merged_in_half):
     model = AutoModelForCausalLM.from_pretrained(
         exports, gguf_file="f16.gguf", dtype=torch.float32).eval()
-    assert largest_difference(model, ids, ours) <= 1e-2
+    expected = [logits_of(i, "--model", exports / "f16.gguf") for i in ids]
+    assert largest_difference(model, ids, expected) <= 1e-2
+    assert largest_difference(model, ids, merged_in_half) <= 1e-2
 
 
 def sure_replies(tandem, logits_of, model):

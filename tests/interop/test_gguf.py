@@ -114,11 +114,12 @@ def write_tiny_model(path, types):
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(["<s>", *ALPHABET])
-    writer.add_token_types([3] + [1] * len(ALPHABET))
-    writer.add_token_merges([])
+    # The writer leaves out an empty array, and llama.cpp wants the key.
+    writer.add_token_list(["<s>", *ALPHABET, "th"])
+    writer.add_token_types([3] + [1] * (len(ALPHABET) + 1))
+    writer.add_token_merges(["t h"])
     random = np.random.default_rng(0)
-    shapes = {"token_embd": (257, 64), "output": (257, 64), "output_norm": (64,)}
+    shapes = {"token_embd": (258, 64), "output": (258, 64), "output_norm": (64,)}
     for layer in range(2):
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in {
             "attn_norm": (64,), "attn_q": (64, 64), "attn_k": (32, 64),
