@@ -54,6 +54,7 @@ std::string Join(const std::string& path, const std::string& name) {
 
 std::vector<std::string> FieldNames(const Message& message) {
   std::vector<std::string> names;
+  names.reserve(message.GetDescriptor()->field_count());
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
     names.push_back(message.GetDescriptor()->field(i)->name());
   }

@@ -69,6 +69,7 @@ void AddVocabulary(const TokenizerData& data, int64_t vocabulary_size,
                    GgufWriter& writer) {
   std::vector<std::string> tokens = data.tokens;
   std::vector<int32_t> types;
+  types.reserve(data.types.size());
   for (const TokenType type : data.types) {
     types.push_back(static_cast<int32_t>(type));
   }

@@ -3,9 +3,6 @@
 #
 #   scripts/test.sh         format, clang-tidy, all tests
 #   scripts/test.sh --fast  format and the tests that need no real model
-#   TANDEM_TIDY_MINUTES=N   the time for clang-tidy, none by default as long as not
-#                           all sources are clean; those that it
-#                           did not get to are left for the next run
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
 
@@ -46,7 +43,7 @@ check_format() {
 check_tidy() {
   say "Running clang-tidy on what changed since it was last clean"
   attempt "clang-tidy found something" "mend what it names above" \
-    "$venv/bin/python" "$root/scripts/tidy.py" "${TANDEM_TIDY_MINUTES:-0}"
+    "$venv/bin/python" "$root/scripts/tidy.py"
 }
 
 run_tests() {

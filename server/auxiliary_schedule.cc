@@ -33,9 +33,9 @@ std::vector<int64_t> AuxiliarySchedule::Clients(int64_t available) const {
 
 std::vector<int64_t> AuxiliarySchedule::Part(int64_t begin, int64_t count,
                                              int64_t available) {
-  std::vector<int64_t> positions;
-  for (int64_t i = 0; i < std::min(count, available); ++i) {
-    positions.push_back((begin + i) % available);
+  std::vector<int64_t> positions(std::min(count, available));
+  for (size_t i = 0; i < positions.size(); ++i) {
+    positions[i] = (begin + static_cast<int64_t>(i)) % available;
   }
   return positions;
 }

@@ -11,6 +11,14 @@ namespace {
 
 constexpr int kThreads = 4;
 
+template <typename Response>
+void Finish(grpc::ServerUnaryReactor& reactor, StatusOr<Response> answer,
+            Response& response) {
+  const grpc::Status status = ToGrpcStatus(answer.status());
+  if (answer.ok()) response = *std::move(answer);
+  reactor.Finish(status);
+}
+
 // A held NextTask call. The handler's answer and the client's going away may
 // come in any order, from any two threads; the first of them finishes the call,
 // and nothing touches it afterwards.
@@ -42,6 +50,7 @@ class HeldCall : public grpc::ServerUnaryReactor {
 
   static void Finish(State& state, StatusOr<proto::NextTaskResponse> answer) {
     HeldCall* call = nullptr;
+    const grpc::Status status = ToGrpcStatus(answer.status());
     {
       const std::lock_guard lock(state.mutex);
       call = std::exchange(state.call, nullptr);
@@ -50,7 +59,7 @@ class HeldCall : public grpc::ServerUnaryReactor {
       }
     }
     if (call == nullptr) return;
-    call->grpc::ServerUnaryReactor::Finish(ToGrpcStatus(answer.status()));
+    call->grpc::ServerUnaryReactor::Finish(status);
   }
 
   // Outlives the call, which gRPC deletes through OnDone.
@@ -74,9 +83,7 @@ grpc::ServerUnaryReactor* FederationService::Answer(
   auto* reactor = context->DefaultReactor();
   const size_t index = std::hash<std::string>()(session) % executors_.size();
   executors_[index]->Post([this, reactor, method, request, response] {
-    StatusOr<Response> answer = (handler_.*method)(*request);
-    if (answer.ok()) *response = *std::move(answer);
-    reactor->Finish(ToGrpcStatus(answer.status()));
+    Finish(*reactor, (handler_.*method)(*request), *response);
   });
   return reactor;
 }
@@ -125,9 +132,7 @@ grpc::ServerUnaryReactor* FederationService::Heartbeat(
     const proto::HeartbeatRequest* request,
     proto::HeartbeatResponse* response) {
   auto* reactor = context->DefaultReactor();
-  StatusOr<proto::HeartbeatResponse> answer = handler_.Heartbeat(*request);
-  if (answer.ok()) *response = *std::move(answer);
-  reactor->Finish(ToGrpcStatus(answer.status()));
+  Finish(*reactor, handler_.Heartbeat(*request), *response);
   return reactor;
 }
 

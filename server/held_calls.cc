@@ -42,6 +42,7 @@ void HeldCalls::AnswerAll(const StatusOr<proto::NextTaskResponse>& answer) {
 
 std::vector<std::string> HeldCalls::Clients() const {
   std::vector<std::string> clients;
+  clients.reserve(calls_.size());
   for (const auto& [client, call] : calls_) clients.push_back(client);
   return clients;
 }

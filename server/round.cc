@@ -87,6 +87,7 @@ const TaskRow* Round::OpenTaskOf(const std::string& client_id) const {
 
 std::vector<TaskRow> Round::OpenTasks() const {
   std::vector<TaskRow> tasks;
+  tasks.reserve(open_.size());
   for (const auto& [client, task_id] : open_) {
     tasks.push_back(tasks_.at(task_id));
   }
