@@ -38,6 +38,20 @@ std::string DigestOfValues(const at::Tensor& tensor) {
   return std::move(digest).HexDigest();
 }
 
+// What the same tensors would be computed with, and the ids that mean a text.
+// Numbers as fp32, which is what a GGUF keeps of them.
+std::string Describe(const Checkpoint& checkpoint) {
+  const DecoderConfig& c = checkpoint.config;
+  const TokenizerData& t = checkpoint.tokenizer;
+  return fmt::format(
+      "{} heads {}/{}x{} context {} epsilon {} theta {} tied {}\n"
+      "{} merges {}\n",
+      c.architecture, c.attention_heads, c.key_value_heads, c.head_size,
+      c.context_length, static_cast<float>(c.rms_norm_epsilon),
+      static_cast<float>(c.rope_theta), c.tied_embeddings, t.pre_tokenizer,
+      fmt::join(t.merges, "\n"));
+}
+
 }  // namespace
 
 StatusOr<Checkpoint> LoadCheckpoint(const std::filesystem::path& path) {
@@ -67,6 +81,7 @@ std::string Digest(const Checkpoint& checkpoint) {
     digests[i] = DigestOfValues(tensors[i].second);
   }
   Sha256 whole;
+  whole.Update(Describe(checkpoint));
   for (size_t i = 0; i < tensors.size(); ++i) {
     const auto& [name, tensor] = tensors[i];
     whole.Update(fmt::format("{}:{} [{}] {}\n", name.size(), name,

@@ -202,7 +202,7 @@ at::Tensor Decoder::ForwardCached(const at::Tensor& tokens,
 }
 
 at::Tensor Decoder::Logits(const at::Tensor& hidden) const {
-  return TimesTransposed(hidden, impl_->weights.head);
+  return TimesTransposedExactly(hidden, impl_->weights.head);
 }
 
 }  // namespace tandem

@@ -49,10 +49,15 @@ bool MultipliesBfloat16() {
 }
 
 at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight) {
+  if (MultipliesNatively(weight))
+    return at::mm(x.to(at::kBFloat16), weight.t()).to(x.scalar_type());
+  return TimesTransposedExactly(x, weight);
+}
+
+at::Tensor TimesTransposedExactly(const at::Tensor& x,
+                                  const at::Tensor& weight) {
   const at::ScalarType dtype = x.scalar_type();
   if (weight.scalar_type() == dtype) return at::mm(x, weight.t());
-  if (MultipliesNatively(weight))
-    return at::mm(x.to(at::kBFloat16), weight.t()).to(dtype);
   at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
   ForEachTile(weight, dtype, [&](int64_t from, const at::Tensor& tile) {
     at::Tensor columns = y.narrow(1, from, tile.size(0));

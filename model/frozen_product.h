@@ -8,8 +8,8 @@ namespace tandem {
 
 // Activations are fp32 (fp64 in gradient checks). A bf16 weight is widened in
 // tiles that stay in the cache, so that only its rounding, never that of an
-// activation, is felt; where the processor multiplies bf16 natively, the
-// activation is rounded to it, and products are still summed in fp32.
+// activation, is felt. Where the processor multiplies bf16 natively,
+// activations and results are rounded to it; products are summed in fp32.
 //
 // Not differentiable: callers write their own backward pass.
 
@@ -18,6 +18,11 @@ bool MultipliesBfloat16();
 
 // x W^T: x [rows, in], weight [out, in] -> [rows, out] of x's dtype.
 at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight);
+
+// The same, never rounded to bf16: among rounded logits, two are the largest at
+// 2% of all positions.
+at::Tensor TimesTransposedExactly(const at::Tensor& x,
+                                  const at::Tensor& weight);
 
 // sum += x W: x [rows, out], weight [out, in], sum [rows, in] of x's dtype.
 void AddProduct(const at::Tensor& x, const at::Tensor& weight, at::Tensor& sum);

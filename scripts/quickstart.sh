@@ -42,7 +42,7 @@ prepare_data() {
 }
 
 prepare_student() {
-  [[ -s $student/model.safetensors && -s $student/tokenizer.json ]] && return
+  [[ -s $student/config.json ]] && return  # the last file to be written
   say "Pruning the teacher to 24 of its 30 layers: data/models/student-24"
   attempt "the student could not be made" "read the message above" \
     "$tandem" model prune --model "$model" --keep-layers 24 --out "$student"

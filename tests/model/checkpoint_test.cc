@@ -307,8 +307,11 @@ TEST(Digest, IsThatOfItsDefinition) {
   const auto sha = [](const float* values, size_t size) {
     return Sha256Hex({reinterpret_cast<const char*>(values), 4 * size});
   };
-  EXPECT_EQ(Digest(checkpoint), Sha256Hex("1:a [1] " + sha(a, 1) +
-                                          "\n1:b [2,1] " + sha(b, 2) + "\n"));
+  const std::string shape =
+      "llama heads 0/0x0 context 0 epsilon 1e-05 theta 10000 tied true\n";
+  EXPECT_EQ(Digest(checkpoint),
+            Sha256Hex(shape + " merges \n1:a [1] " + sha(a, 1) +
+                      "\n1:b [2,1] " + sha(b, 2) + "\n"));
 }
 
 TEST(Digest, DoesNotDependOnDtypeOrStrides) {
@@ -317,6 +320,22 @@ TEST(Digest, DoesNotDependOnDtypeOrStrides) {
       at::arange(600'000, at::kFloat).remainder(256).view({600, 1000});
   b.tensors["w"] = a.tensors["w"].t().to(at::kBFloat16).contiguous().t();
   EXPECT_EQ(Digest(a), Digest(b));
+}
+
+TEST(Digest, ChangesWithWhatTheWeightsAreComputedWith) {
+  const Checkpoint base = TinyCheckpoint();
+  std::set<std::string> digests = {Digest(base)};
+  const auto add = [&](auto change) {
+    Checkpoint other = base;
+    change(other);
+    digests.insert(Digest(other));
+  };
+  add([](Checkpoint& c) { c.config.rope_theta = 20000; });
+  add([](Checkpoint& c) { c.config.rms_norm_epsilon = 1e-3; });
+  add([](Checkpoint& c) { c.config.key_value_heads = 4; });
+  add([](Checkpoint& c) { c.tokenizer.pre_tokenizer = "gpt-2"; });
+  add([](Checkpoint& c) { c.tokenizer.merges.pop_back(); });
+  EXPECT_EQ(digests.size(), 6u);
 }
 
 TEST(Digest, ChangesWithValueNameAndShape) {

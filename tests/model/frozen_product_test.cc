@@ -35,6 +35,8 @@ TEST(FrozenProduct, IsTheProductWithTheWidenedWeight) {
       EXPECT_EQ(y.scalar_type(), at::kFloat);
       EXPECT_LT(MaxDifference(y, expected), Tolerance(weight, expected))
           << out << " x " << in << " " << dtype;
+      EXPECT_LT(MaxDifference(TimesTransposedExactly(x, weight), expected),
+                1e-5 * expected.abs().max().item<double>());
     }
   }
 }
