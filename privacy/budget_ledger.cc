@@ -103,6 +103,10 @@ Status BudgetLedger::Record(const ReleaseEntry& entry) {
   return OkStatus();
 }
 
+bool BudgetLedger::Contains(const std::string& release_id) const {
+  return Find(entries_, release_id) != nullptr;
+}
+
 StatusOr<PrivacyGuarantee> BudgetLedger::Spent() const {
   return GuaranteeOf(entries_, delta_);
 }

@@ -44,6 +44,8 @@ class BudgetLedger {
   // nothing recorded, where it would pass the budget. AlreadyExists where
   // release_id was recorded with other parameters.
   Status Record(const ReleaseEntry& entry);
+  // Whether a release of this name was recorded, and so may have been made.
+  bool Contains(const std::string& release_id) const;
   // What has been spent so far; epsilon 0 before the first release.
   StatusOr<PrivacyGuarantee> Spent() const;
   // The guarantee if `entry` were recorded too.

@@ -121,4 +121,16 @@ std::unique_ptr<NoiseSource> NewInsecureNoiseSourceForTests(uint64_t seed) {
   return std::make_unique<SeededNoiseSource>(seed);
 }
 
+StatusOr<uint64_t> NewSecretSeed() {
+  std::array<unsigned char, sizeof(uint64_t)> bytes{};
+  if (RAND_priv_bytes(bytes.data(), bytes.size()) != 1) {
+    return Internal(
+        "the operating system gave no randomness for a secret seed");
+  }
+  uint64_t seed = 0;
+  std::memcpy(&seed, bytes.data(), bytes.size());
+  OPENSSL_cleanse(bytes.data(), bytes.size());
+  return seed;
+}
+
 }  // namespace tandem

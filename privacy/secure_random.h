@@ -1,10 +1,12 @@
-// Random numbers for privacy noise.
+// Random numbers that privacy rests on: noise, and a secret seed.
 #ifndef TANDEM_PRIVACY_SECURE_RANDOM_H_
 #define TANDEM_PRIVACY_SECURE_RANDOM_H_
 
 #include <cstdint>
 #include <memory>
 #include <span>
+
+#include "common/status.h"
 
 namespace tandem {
 
@@ -21,6 +23,10 @@ std::unique_ptr<NoiseSource> NewSecureNoiseSource();
 // Reproducible and therefore worthless as protection; logs a warning that says
 // so.
 std::unique_ptr<NoiseSource> NewInsecureNoiseSourceForTests(uint64_t seed);
+
+// 64 bits from the operating system (through OpenSSL), for a seed that nobody
+// may guess. Internal: it gave none.
+StatusOr<uint64_t> NewSecretSeed();
 
 }  // namespace tandem
 

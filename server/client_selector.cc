@@ -12,6 +12,7 @@ std::vector<std::string> SelectFixed(const SelectorOptions& options,
   if (options.cohort_size == 0 || options.cohort_size >= size) return clients;
   const std::vector<int64_t> order = random.Permutation(size);
   std::vector<std::string> cohort;
+  cohort.reserve(options.cohort_size);
   for (int64_t i = 0; i < options.cohort_size; ++i) {
     cohort.push_back(clients[static_cast<size_t>(order[i])]);
   }
@@ -67,9 +68,9 @@ StatusOr<std::vector<std::string>> SelectClients(
                          options.name, known);
 }
 
-uint64_t SelectionSeed(uint64_t run_seed, int64_t round, int64_t draw) {
+uint64_t SelectionSeed(uint64_t root, int64_t round, int64_t draw) {
   const uint64_t seed =
-      DeriveSeed(run_seed, "selection", static_cast<uint64_t>(round));
+      DeriveSeed(root, "selection", static_cast<uint64_t>(round));
   return draw == 0 ? seed
                    : DeriveSeed(seed, "redraw", static_cast<uint64_t>(draw));
 }

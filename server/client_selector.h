@@ -42,9 +42,9 @@ StatusOr<std::vector<std::string>> SelectClients(
     uint64_t seed);
 
 // The seed of a round's selection; every redraw has another. It follows from
-// the run's seed, which must therefore stay unknown to whomever amplification
-// by subsampling is to protect against.
-uint64_t SelectionSeed(uint64_t run_seed, int64_t round, int64_t draw);
+// `root` (RunRow.selection_seed), which must therefore stay unknown to whomever
+// amplification by subsampling is to protect against.
+uint64_t SelectionSeed(uint64_t root, int64_t round, int64_t draw);
 
 }  // namespace tandem
 

@@ -107,6 +107,49 @@ Status CheckRounds(const proto::RoundsConfig& rounds) {
   return OkStatus();
 }
 
+// Where one client's removal lets another into the cohort, two updates change:
+// that is not the sensitivity that the accountant knows.
+Status CheckPrivateSelection(const proto::RoundsConfig& rounds) {
+  if (rounds.selector() == "fixed" && rounds.cohort_size() > 0) {
+    return InvalidArgument(
+        "rounds.cohort_size is {} with the fixed selector; privacy needs "
+        "rounds.selector=poisson, or rounds.cohort_size=0 (everyone)",
+        rounds.cohort_size());
+  }
+  if (!(SamplingRateForPrivacy(rounds) > 0)) {
+    return InvalidArgument(
+        "privacy needs rounds.sampling_rate above 0 with the poisson "
+        "selector, it is {}",
+        rounds.sampling_rate());
+  }
+  return OkStatus();
+}
+
+Status CheckPrivacy(const proto::ServerConfig& config) {
+  if (!config.privacy().enabled()) return OkStatus();
+  TANDEM_RETURN_IF_ERROR(CheckPrivateSelection(config.rounds()));
+  const double clip_norm = config.privacy().clip_norm_l2();
+  const double max_norm = config.limits().max_update_norm_l2();
+  if (clip_norm > max_norm) {
+    return InvalidArgument(
+        "privacy.clip_norm_l2 is {:g}, expected at most "
+        "limits.max_update_norm_l2, {:g}",
+        clip_norm, max_norm);
+  }
+  return ValidateGaussianOptions(*AggregationOptionsFrom(config).privacy);
+}
+
+double ExpectedClients(const proto::ServerConfig& config) {
+  const auto& rounds = config.rounds();
+  if (config.privacy().expected_clients() != 0) {
+    return config.privacy().expected_clients();
+  }
+  if (rounds.selector() == "poisson") {
+    return rounds.sampling_rate() * rounds.min_clients();
+  }
+  return rounds.cohort_size() > 0 ? rounds.cohort_size() : rounds.min_clients();
+}
+
 Status CheckDistillation(const proto::ServerConfig& config) {
   const auto& distillation = config.distillation();
   if (!distillation.enabled()) return OkStatus();
@@ -135,16 +178,7 @@ Status CheckServerConfig(const proto::ServerConfig& config) {
       FindAggregationRule(config.aggregation().rule()).status());
   TANDEM_RETURN_IF_ERROR(ValidateServerOptimizerOptions(
       ServerOptimizerOptionsFrom(config.aggregation())));
-  if (config.privacy().enabled()) {
-    const GaussianOptions options = *AggregationOptionsFrom(config).privacy;
-    if (!(options.expected_clients > 0)) {
-      return InvalidArgument(
-          "privacy needs rounds.sampling_rate above 0 with the poisson "
-          "selector, it is {}",
-          config.rounds().sampling_rate());
-    }
-    TANDEM_RETURN_IF_ERROR(ValidateGaussianOptions(options));
-  }
+  TANDEM_RETURN_IF_ERROR(CheckPrivacy(config));
   return CheckDistillation(config);
 }
 
@@ -183,16 +217,10 @@ AggregationOptions AggregationOptionsFrom(const proto::ServerConfig& config) {
   AggregationOptions options;
   options.rule = config.aggregation().rule();
   if (!config.privacy().enabled()) return options;
-  const auto& rounds = config.rounds();
   GaussianOptions& privacy = options.privacy.emplace();
   privacy.clip_norm_l2 = config.privacy().clip_norm_l2();
   privacy.noise_multiplier = config.privacy().noise_multiplier();
-  if (rounds.selector() == "poisson") {
-    privacy.expected_clients = rounds.sampling_rate() * rounds.min_clients();
-  } else {
-    privacy.expected_clients =
-        rounds.cohort_size() > 0 ? rounds.cohort_size() : rounds.min_clients();
-  }
+  privacy.expected_clients = ExpectedClients(config);
   return options;
 }
 
@@ -215,6 +243,7 @@ bool FreezesLoraA(const proto::ServerConfig& config) {
 UpdateLimits UpdateLimitsFrom(const proto::ServerConfig& config) {
   UpdateLimits limits;
   limits.max_client_weight = config.limits().max_client_weight();
+  limits.max_update_norm_l2 = config.limits().max_update_norm_l2();
   if (config.privacy().enabled()) {
     limits.clip_norm_l2 = config.privacy().clip_norm_l2();
   }

@@ -16,8 +16,8 @@
 namespace tandem {
 
 // InvalidArgument: values that are each in range but contradict each other,
-// such as a quorum above the cohort size, privacy with a sampling rate of 0, or
-// targets for clients without a teacher.
+// such as a quorum above the cohort size, privacy with a fixed cohort or a
+// sampling rate of 0, or targets for clients without a teacher.
 Status CheckServerConfig(const proto::ServerConfig& config);
 
 // FailedPrecondition names the first field that differs and matters: anything
@@ -34,9 +34,10 @@ StatusOr<proto::ServerConfig> ConfigFromText(const std::string& text);
 
 SelectorOptions SelectorOptionsFrom(const proto::RoundsConfig& config);
 // The fixed denominator of a private mean comes from the configuration alone,
-// since the number of clients is itself private: cohort_size (0: min_clients)
-// for the fixed selector, sampling_rate * min_clients for Poisson sampling,
-// which takes min_clients as the size of the population.
+// since the number of clients is itself private: privacy.expected_clients, or
+// where that is 0, cohort_size (0: min_clients) for the fixed selector and
+// sampling_rate * min_clients for Poisson sampling, which takes min_clients as
+// the size of the population.
 AggregationOptions AggregationOptionsFrom(const proto::ServerConfig& config);
 ServerOptimizerOptions ServerOptimizerOptionsFrom(
     const proto::AggregationConfig& config);

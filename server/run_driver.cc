@@ -100,10 +100,13 @@ Status RunDriver::TryBeginRound() {
                           parts_.store->LoadRounds());
   RoundRow row;
   row.number = run_.committed_rounds + 1;
+  abandoned_in_a_row_ = 0;
   for (const RoundRow& earlier : rounds) {
     if (earlier.number != row.number) continue;
     ++row.attempt;
-    row.draw += !earlier.interrupted;
+    abandoned_in_a_row_ += !earlier.interrupted;
+    // Sampling amplifies a release only where its cohort is drawn anew.
+    row.draw += !earlier.interrupted || WasReleased(earlier);
   }
   row.started = Now();
   row.adapter_before = run_.adapter;
@@ -147,14 +150,14 @@ void RunDriver::TrySelect() {
 Status RunDriver::Select(const std::vector<PresentClient>& present) {
   const RoundRow& row = round_->row();
   std::vector<std::string> clients;
+  clients.reserve(present.size());
   for (const PresentClient& client : present) {
     clients.push_back(client.client_id);
   }
   TANDEM_ASSIGN_OR_RETURN(
       const std::vector<std::string> cohort,
-      SelectClients(
-          SelectorOptionsFrom(parts_.config.rounds()), clients,
-          SelectionSeed(parts_.config.run().seed(), row.number, row.draw)));
+      SelectClients(SelectorOptionsFrom(parts_.config.rounds()), clients,
+                    SelectionSeed(run_.selection_seed, row.number, row.draw)));
   TANDEM_RETURN_IF_ERROR(
       round_->AdvanceWithTasks(RoundState::kCollecting, proto::TRAIN, cohort));
   selected_before_ = true;
@@ -255,11 +258,12 @@ void RunDriver::AbandonRound(const std::string& reason) {
   spdlog::warn("round {} is abandoned: {}", row.number, reason);
   RemoveUpdates();
   ObserveRoundEnd(row);
-  if (row.draw + 1 >= parts_.config.rounds().max_abandoned_in_a_row()) {
+  ++abandoned_in_a_row_;
+  if (abandoned_in_a_row_ >= parts_.config.rounds().max_abandoned_in_a_row()) {
     return EndRun(RunState::kFailed,
                   fmt::format("round {} was abandoned {} times in a row; the "
                               "last time, {}",
-                              row.number, row.draw + 1, reason));
+                              row.number, abandoned_in_a_row_, reason));
   }
   BeginNextRound();
 }

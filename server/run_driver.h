@@ -124,6 +124,8 @@ class RunDriver {
   // Empty where the next release is within the budget; else why not.
   StatusOr<std::string> BudgetObjection(const ReleaseEntry& release) const;
   Status RecordRelease();
+  // True where the attempt got so far that the ledger holds it.
+  bool WasReleased(const RoundRow& round) const;
   void AggregateUpdates();
   void FinishAdapter();
   void BeginEvaluation();
@@ -195,6 +197,8 @@ class RunDriver {
   bool selected_before_ = false;  // by this process
   int64_t waiting_with_ = -1;     // clients that observers were told of
   std::optional<Round> round_;
+  // Attempts at it, for want of a quorum.
+  int64_t abandoned_in_a_row_ = 0;
   std::shared_ptr<const TensorMap> global_;
   TaskObjects objects_;
   TimePoint task_deadline_;

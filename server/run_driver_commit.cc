@@ -27,6 +27,10 @@ ReleaseEntry RunDriver::NextRelease(const RoundRow& round) const {
           SamplingRateForPrivacy(parts_.config.rounds())};
 }
 
+bool RunDriver::WasReleased(const RoundRow& round) const {
+  return ledger_ && ledger_->Contains(NextRelease(round).release_id);
+}
+
 StatusOr<std::string> RunDriver::BudgetObjection(
     const ReleaseEntry& release) const {
   const double budget = parts_.config.privacy().epsilon_budget();

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "common/log.h"
+#include "privacy/secure_random.h"
 #include "server/run_config.h"
 #include "server/run_driver.h"
 
@@ -18,6 +19,16 @@ StatusOr<std::string> NewRunId() {
   std::string id;
   for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
   return id;
+}
+
+// Sampling amplifies only against those who cannot repeat the draw, and
+// run.seed is no secret.
+StatusOr<uint64_t> NewSelectionSeed(const proto::ServerConfig& config) {
+  const auto& privacy = config.privacy();
+  if (privacy.enabled() && privacy.insecure_noise_seed_for_tests() == 0) {
+    return NewSecretSeed();
+  }
+  return config.run().seed();
 }
 
 }  // namespace
@@ -40,6 +51,7 @@ Status RunDriver::Open() {
 
 Status RunDriver::CreateRun() {
   TANDEM_ASSIGN_OR_RETURN(run_.run_id, NewRunId());
+  TANDEM_ASSIGN_OR_RETURN(run_.selection_seed, NewSelectionSeed(parts_.config));
   run_.name = parts_.config.run().name();
   run_.config = ConfigToText(parts_.config);
   run_.base_model_digest = parts_.model->base_model_digest();

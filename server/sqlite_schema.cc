@@ -9,11 +9,13 @@ constexpr int64_t kApplicationId = 0x54414e44;  // "TAND"
 
 // Times are microseconds since the Unix epoch; objects are SHA-256 in
 // hexadecimal; states, kinds and outcomes are named as in round_state.h and
-// federation.proto. SQLite keeps NaN as NULL.
+// federation.proto. SQLite keeps NaN as NULL, and a seed's 64 bits as a signed
+// number.
 constexpr const char* kTables = R"sql(
 CREATE TABLE runs (
   run_id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL,
   reason TEXT NOT NULL, config TEXT NOT NULL, base_model_digest TEXT NOT NULL,
+  selection_seed INTEGER NOT NULL,
   initial_adapter TEXT NOT NULL, auxiliary_targets TEXT NOT NULL,
   adapter TEXT NOT NULL, optimizer_state TEXT NOT NULL,
   committed_rounds INTEGER NOT NULL, started_us INTEGER NOT NULL,

@@ -19,15 +19,16 @@ Status ReadRun(const SqliteRow& row, RunRow& run) {
   run.reason = row.Text(3);
   run.config = row.Text(4);
   run.base_model_digest = row.Text(5);
-  run.initial_adapter = row.Text(6);
-  run.auxiliary_targets = row.Text(7);
-  run.adapter = row.Text(8);
-  run.optimizer_state = row.Text(9);
-  run.committed_rounds = row.Integer(10);
-  run.started = Time(row.Integer(11));
-  run.ended = Time(row.Integer(12));
-  run.server_seconds = row.Real(13);
-  run.server_peak_rss_bytes = row.Integer(14);
+  run.selection_seed = static_cast<uint64_t>(row.Integer(6));
+  run.initial_adapter = row.Text(7);
+  run.auxiliary_targets = row.Text(8);
+  run.adapter = row.Text(9);
+  run.optimizer_state = row.Text(10);
+  run.committed_rounds = row.Integer(11);
+  run.started = Time(row.Integer(12));
+  run.ended = Time(row.Integer(13));
+  run.server_seconds = row.Real(14);
+  run.server_peak_rss_bytes = row.Integer(15);
   return OkStatus();
 }
 
@@ -158,9 +159,10 @@ StatusOr<std::optional<RunRow>> SqliteStateStore::LoadRun() {
 
 Status SqliteStateStore::SaveRun(const RunRow& run) {
   return database_.Run(
-      "INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      "INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       {run.run_id, run.name, std::string(NameOf(run.state)), run.reason,
-       run.config, run.base_model_digest, run.initial_adapter,
+       run.config, run.base_model_digest,
+       static_cast<int64_t>(run.selection_seed), run.initial_adapter,
        run.auxiliary_targets, run.adapter, run.optimizer_state,
        run.committed_rounds, Microseconds(run.started), Microseconds(run.ended),
        run.server_seconds, run.server_peak_rss_bytes});

@@ -13,7 +13,7 @@ namespace tandem {
 class SqliteStateStore : public StateStore {
  public:
   // What this build writes and reads (PRAGMA user_version).
-  static constexpr int64_t kSchemaVersion = 1;
+  static constexpr int64_t kSchemaVersion = 2;
 
   // Creates the file and its tables where there are none. FailedPrecondition,
   // naming both versions, where the schema is another one; DataLoss where the

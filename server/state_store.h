@@ -25,6 +25,9 @@ struct RunRow {
   std::string reason;  // why it ended in that state; empty while RUNNING
   std::string config;  // the ServerConfig in protobuf's text format
   std::string base_model_digest;
+  // Root of every cohort's draw: run.seed, or under privacy a secret that no
+  // report may show.
+  uint64_t selection_seed = 0;
   std::string initial_adapter;    // the first global adapter
   std::string auxiliary_targets;  // teacher targets for clients
   std::string adapter;            // global adapter of the last committed round
@@ -40,8 +43,9 @@ struct RunRow {
 struct RoundRow {
   int64_t number = 0;   // from 1
   int64_t attempt = 1;  // from 1, over restarts and redraws
-  // Redraws for want of a quorum so far. An attempt cut short by the end of the
-  // server is repeated with the same draw, so that its seeds are the same.
+  // Earlier attempts that were abandoned for want of a quorum, or had released
+  // something under privacy. Another that the end of the server cut short is
+  // repeated with the same draw, so that its seeds are the same.
   int64_t draw = 0;
   RoundState state = RoundState::kSelecting;
   std::string reason;  // why FAILED or ABANDONED

@@ -15,6 +15,19 @@ UpdateVerdict Reject(proto::TaskOutcome outcome, std::string message) {
   return {outcome, std::move(message), 0};
 }
 
+UpdateVerdict CheckNorm(double norm, const UpdateLimits& limits) {
+  const bool clips = limits.clip_norm_l2 > 0;
+  const double bound = clips ? limits.clip_norm_l2 * (1 + kClipTolerance)
+                             : limits.max_update_norm_l2;
+  if (norm <= bound) return {proto::ACCEPTED, "", norm};
+  return {
+      proto::NORM_TOO_LARGE,
+      fmt::format("the update's L2 norm is {:g}, expected at most {} {:g}",
+                  norm, clips ? "the clip norm" : "limits.max_update_norm_l2",
+                  clips ? limits.clip_norm_l2 : limits.max_update_norm_l2),
+      norm};
+}
+
 UpdateVerdict CheckValues(const TensorMap& delta, const UpdateLimits& limits) {
   TensorList tensors;
   for (const auto& [name, tensor] : delta) {
@@ -24,16 +37,7 @@ UpdateVerdict CheckValues(const TensorMap& delta, const UpdateLimits& limits) {
     }
     tensors.push_back(tensor);
   }
-  const double norm = std::sqrt(SumOfSquares(tensors));
-  const double bound = limits.clip_norm_l2 * (1 + kClipTolerance);
-  if (limits.clip_norm_l2 > 0 && norm > bound) {
-    return {proto::NORM_TOO_LARGE,
-            fmt::format("the update's L2 norm is {:g}, expected at most the "
-                        "clip norm {:g}",
-                        norm, limits.clip_norm_l2),
-            norm};
-  }
-  return {proto::ACCEPTED, "", norm};
+  return CheckNorm(std::sqrt(SumOfSquares(tensors)), limits);
 }
 
 }  // namespace

@@ -13,15 +13,17 @@ namespace tandem {
 
 struct UpdateLimits {
   double max_client_weight = 1e6;
-  // The norm that clients clip to, as in Task.clip_norm_l2; 0: no bound.
+  // Bounds the norm where clip_norm_l2 does not.
+  double max_update_norm_l2 = 1e4;
+  // The norm that clients clip to, as in Task.clip_norm_l2; 0: they do not.
   double clip_norm_l2 = 0;
   // As in Task.freeze_lora_a: deltas of A may be left out and must be zero.
   bool freeze_lora_a = false;
 };
 
-// Clients clip in fp32, so that a norm may pass the bound by so much, relative
-// to it, and still be accepted. No promise depends on it: aggregation clips
-// again, in double precision.
+// Clients clip in fp32, so that a norm may pass clip_norm_l2 by so much,
+// relative to it, and still be accepted. No promise depends on it: aggregation
+// clips again, in double precision.
 inline constexpr double kClipTolerance = 1e-3;
 
 struct UpdateVerdict {

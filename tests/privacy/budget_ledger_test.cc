@@ -59,6 +59,16 @@ TEST(BudgetLedgerTest, ComposesReleasesOfDifferentNoise) {
               1e-12);
 }
 
+TEST(BudgetLedgerTest, KnowsWhatWasRecordedByThisProcessOrAnother) {
+  MemoryLedgerStorage storage;
+  BudgetLedger ledger = OpenLedger(storage);
+  EXPECT_FALSE(ledger.Contains("round-1"));
+  ASSERT_THAT(ledger.Record(Round(1)), IsOk());
+  EXPECT_TRUE(ledger.Contains("round-1"));
+  EXPECT_TRUE(OpenLedger(storage).Contains("round-1"));
+  EXPECT_FALSE(OpenLedger(storage).Contains("round-2"));
+}
+
 TEST(BudgetLedgerTest, IsDurableBeforeRecordReturns) {
   MemoryLedgerStorage storage;
   BudgetLedger ledger = OpenLedger(storage);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <vector>
 
 namespace tandem {
@@ -89,6 +90,22 @@ TEST(SecureNoiseSourceTest, NeverRepeats) {
   const std::vector<double> first = Draw(*source, 1000);
   EXPECT_NE(first, Draw(*source, 1000));
   EXPECT_NE(first, Draw(*NewSecureNoiseSource(), 1000));
+}
+
+TEST(NewSecretSeedTest, UsesAllBitsAndNeverRepeats) {
+  std::set<uint64_t> seeds;
+  uint64_t ones = 0, zeros = 0;
+  // A bit that is the same 200 times has probability below 1e-58.
+  for (int i = 0; i < 200; ++i) {
+    const auto seed = NewSecretSeed();
+    ASSERT_TRUE(seed.ok()) << seed.status();
+    seeds.insert(*seed);
+    ones |= *seed;
+    zeros |= ~*seed;
+  }
+  EXPECT_EQ(seeds.size(), 200u);
+  EXPECT_EQ(ones, ~uint64_t{0});
+  EXPECT_EQ(zeros, ~uint64_t{0});
 }
 
 TEST(InsecureNoiseSourceTest, IsStandardNormalAndReproducible) {

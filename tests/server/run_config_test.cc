@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "distill/options_from_config.h"
 #include "server/auxiliary_schedule.h"
 #include "server/client_metrics.h"
 #include "tests/testing/status_matchers.h"
@@ -75,6 +76,66 @@ TEST(RunConfig, ContradictionsAreNamed) {
       StatusIs(StatusCode::kInvalidArgument, HasSubstr("distillation.data")));
   config.mutable_distillation()->set_data("d");
   EXPECT_THAT(CheckServerConfig(config), IsOk());
+}
+
+proto::ServerConfig ConfigWithPrivacy() {
+  proto::ServerConfig config;
+  config.mutable_distillation()->set_enabled(false);
+  config.mutable_privacy()->set_enabled(true);
+  return config;
+}
+
+TEST(RunConfig, PrivacyWithACohortOfFixedSizeIsRefused) {
+  proto::ServerConfig config = ConfigWithPrivacy();
+  EXPECT_THAT(CheckServerConfig(config), IsOk());
+  config.mutable_rounds()->set_cohort_size(6);
+  EXPECT_THAT(CheckServerConfig(config),
+              StatusIs(StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("rounds.cohort_size is 6"),
+                             HasSubstr("rounds.selector=poisson"),
+                             HasSubstr("rounds.cohort_size=0"))));
+  config.mutable_rounds()->set_selector("poisson");
+  EXPECT_THAT(CheckServerConfig(config), IsOk());
+  config.mutable_rounds()->set_selector("fixed");
+  config.mutable_privacy()->set_enabled(false);
+  EXPECT_THAT(CheckServerConfig(config), IsOk());
+}
+
+TEST(RunConfig, AClipNormThatTheUpdateLimitRefusesIsRefused) {
+  proto::ServerConfig config = ConfigWithPrivacy();
+  config.mutable_privacy()->set_clip_norm_l2(20);
+  config.mutable_limits()->set_max_update_norm_l2(20);
+  EXPECT_THAT(CheckServerConfig(config), IsOk());
+  config.mutable_limits()->set_max_update_norm_l2(10);
+  EXPECT_THAT(CheckServerConfig(config),
+              StatusIs(StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("privacy.clip_norm_l2 is 20"),
+                             HasSubstr("limits.max_update_norm_l2, 10"))));
+}
+
+TEST(RunConfig, TheLimitsOfUpdatesComeFromTheConfiguration) {
+  proto::ServerConfig config;
+  EXPECT_EQ(UpdateLimitsFrom(config).max_update_norm_l2, 1e4);
+  config.mutable_limits()->set_max_update_norm_l2(5);
+  EXPECT_EQ(UpdateLimitsFrom(config).max_update_norm_l2, 5);
+}
+
+TEST(RunConfig, ExpectedClientsReplaceTheDenominator) {
+  proto::ServerConfig config = ConfigWithPrivacy();
+  config.mutable_rounds()->set_min_clients(8);
+  config.mutable_privacy()->set_expected_clients(2.5);
+  EXPECT_EQ(AggregationOptionsFrom(config).privacy->expected_clients, 2.5);
+  config.mutable_rounds()->set_selector("poisson");
+  config.mutable_rounds()->set_sampling_rate(0.25);
+  EXPECT_EQ(AggregationOptionsFrom(config).privacy->expected_clients, 2.5);
+  EXPECT_THAT(CheckServerConfig(config), IsOk());
+  config.mutable_privacy()->set_expected_clients(-1);
+  EXPECT_THAT(CheckServerConfig(config),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("expected_clients is -1")));
+  EXPECT_THAT(CheckConfigRanges(config, "server"),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("privacy.expected_clients")));
 }
 
 TEST(RunConfig, ThePrivateDenominatorComesFromTheConfigurationAlone) {

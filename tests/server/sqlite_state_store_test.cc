@@ -29,6 +29,7 @@ RunRow ARun() {
   run.reason = "why";
   run.config = "run { seed: 1 }";
   run.base_model_digest = "m";
+  run.selection_seed = std::numeric_limits<uint64_t>::max() - 1;
   run.initial_adapter = "i";
   run.auxiliary_targets = "t";
   run.adapter = "a";
@@ -88,16 +89,17 @@ TEST(SqliteStateStore, EveryFieldComesBackInAnotherProcess) {
   const RunRow run = **store->LoadRun(), expected = ARun();
   EXPECT_EQ(
       std::tie(run.run_id, run.name, run.state, run.reason, run.config,
-               run.base_model_digest, run.initial_adapter,
+               run.base_model_digest, run.selection_seed, run.initial_adapter,
                run.auxiliary_targets, run.adapter, run.optimizer_state,
                run.committed_rounds, run.started, run.ended, run.server_seconds,
                run.server_peak_rss_bytes),
       std::tie(expected.run_id, expected.name, expected.state, expected.reason,
                expected.config, expected.base_model_digest,
-               expected.initial_adapter, expected.auxiliary_targets,
-               expected.adapter, expected.optimizer_state,
-               expected.committed_rounds, expected.started, expected.ended,
-               expected.server_seconds, expected.server_peak_rss_bytes));
+               expected.selection_seed, expected.initial_adapter,
+               expected.auxiliary_targets, expected.adapter,
+               expected.optimizer_state, expected.committed_rounds,
+               expected.started, expected.ended, expected.server_seconds,
+               expected.server_peak_rss_bytes));
   const RoundRow round = store->LoadRounds()->at(0), round_expected = ARound();
   EXPECT_EQ(
       std::tie(round.number, round.attempt, round.draw, round.state,
@@ -178,7 +180,7 @@ TEST(SqliteStateStore, OtherFilesAndVersionsAreRefused) {
   }
   EXPECT_THAT(SqliteStateStore::Open(path),
               StatusIs(StatusCode::kFailedPrecondition,
-                       AllOf(HasSubstr("version 99"), HasSubstr("version 1"))));
+                       AllOf(HasSubstr("version 99"), HasSubstr("version 2"))));
 }
 
 // A file system of 512 KiB, which only root may have.

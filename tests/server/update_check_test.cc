@@ -38,6 +38,13 @@ class UpdateCheckTest : public ::testing::Test {
     EXPECT_THAT(WriteSafetensors(file_, delta), IsOk());
     return Check();
   }
+  TensorMap OfNorm(float norm) const {
+    TensorMap delta = MakeFactors(2);
+    for (auto& [name, tensor] : delta) tensor.zero_();
+    delta[a_].mutable_data_ptr<float>()[3] = 0.6f * norm;
+    delta[b_].mutable_data_ptr<float>()[5] = -0.8f * norm;
+    return delta;
+  }
   void ExpectOutcome(const UpdateVerdict& verdict, proto::TaskOutcome outcome,
                      const std::string& message) {
     EXPECT_EQ(verdict.outcome, outcome) << verdict.message;
@@ -139,25 +146,32 @@ TEST_F(UpdateCheckTest, NotFiniteAnywhere) {
   }
   TensorMap delta = MakeFactors(2);
   delta[b_].fill_(std::numeric_limits<float>::max());
-  ExpectOutcome(CheckDelta(delta), proto::ACCEPTED, "");
+  ExpectOutcome(CheckDelta(delta), proto::NORM_TOO_LARGE, "L2 norm");
 }
 
 TEST_F(UpdateCheckTest, NormAboveTheClipNormBeyondRounding) {
   limits_.clip_norm_l2 = 5;
-  const auto of_norm = [this](float norm) {
-    TensorMap delta = MakeFactors(2);
-    for (auto& [name, tensor] : delta) tensor.zero_();
-    delta[a_].mutable_data_ptr<float>()[3] = 0.6f * norm;
-    delta[b_].mutable_data_ptr<float>()[5] = -0.8f * norm;
-    return delta;
-  };
-  ExpectOutcome(CheckDelta(of_norm(5)), proto::ACCEPTED, "");
-  ExpectOutcome(CheckDelta(of_norm(5.001f)), proto::ACCEPTED, "");
-  const UpdateVerdict verdict = CheckDelta(of_norm(5.02f));
+  ExpectOutcome(CheckDelta(OfNorm(5)), proto::ACCEPTED, "");
+  ExpectOutcome(CheckDelta(OfNorm(5.001f)), proto::ACCEPTED, "");
+  const UpdateVerdict verdict = CheckDelta(OfNorm(5.02f));
   ExpectOutcome(verdict, proto::NORM_TOO_LARGE, "5.02");
   EXPECT_NEAR(verdict.norm_l2, 5.02, 1e-5);
   limits_.clip_norm_l2 = 0;
-  ExpectOutcome(CheckDelta(of_norm(1e30f)), proto::ACCEPTED, "");
+  ExpectOutcome(CheckDelta(OfNorm(5.02f)), proto::ACCEPTED, "");
+}
+
+TEST_F(UpdateCheckTest, AnAbsurdNormIsRefusedWithoutAClipNormToo) {
+  limits_.max_update_norm_l2 = 100;
+  ExpectOutcome(CheckDelta(OfNorm(99)), proto::ACCEPTED, "");
+  const UpdateVerdict verdict = CheckDelta(OfNorm(3e38f));
+  ExpectOutcome(verdict, proto::NORM_TOO_LARGE,
+                "norm is 3e+38, expected at most limits.max_update_norm_l2 "
+                "100");
+  EXPECT_NEAR(verdict.norm_l2, 3e38, 1e32);
+  // The stricter of the two is named.
+  limits_.clip_norm_l2 = 5;
+  ExpectOutcome(CheckDelta(OfNorm(99)), proto::NORM_TOO_LARGE,
+                "at most the clip norm 5");
 }
 
 TEST_F(UpdateCheckTest, AFrozenAMayBeAbsentOrZeroOnly) {
