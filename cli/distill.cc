@@ -39,7 +39,12 @@ StatusOr<TeacherTargets> AskTeacher(const Tokenizer& student,
       LoadTokenizedExamples(student, flags.lora.data, max_examples,
                             flags.lora.max_sequence_tokens));
   spdlog::info("asking the teacher about {} examples", examples.size());
-  return teacher.Targets(examples, flags.targets, flags.target_cache);
+  ProgressBar progress = StandardErrorProgress("Teacher", "examples");
+  return teacher.Targets(examples, flags.targets, flags.target_cache,
+                         [&](int64_t done, int64_t total) {
+                           progress.Update(done, total);
+                           return true;
+                         });
 }
 
 StatusOr<DistillerOptions> OptionsOf(const DistillFlags& flags) {

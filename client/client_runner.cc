@@ -125,6 +125,7 @@ class ClientLoop {
   // The work itself, with heartbeats beside it.
   StatusOr<proto::ReportRequest> Work(const proto::Task& task) {
     const TimePoint start = parts_.clock.Now();
+    TANDEM_RETURN_IF_ERROR(CheckTimeLeft(task, start));
     Heartbeat heartbeat(session_, task.task_id(),
                         session_.terms().heartbeat_interval_seconds(),
                         parts_.clock);
@@ -134,13 +135,18 @@ class ClientLoop {
       if (heartbeat.task_cancelled()) {
         return Cancelled("the server says that it no longer counts");
       }
-      const double spent = ToSeconds(parts_.clock.Now() - start);
-      if (task.deadline_seconds() > 0 && spent > task.deadline_seconds()) {
-        return Cancelled("its time of {} s is over", task.deadline_seconds());
-      }
-      return OkStatus();
+      return CheckTimeLeft(task, start);
     };
     return worker_.Do(task, on_progress);
+  }
+
+  // A task may come with no time left (or less, or NaN): it is over then. One
+  // that names no time has no end.
+  Status CheckTimeLeft(const proto::Task& task, TimePoint start) const {
+    if (!task.has_deadline_seconds()) return OkStatus();
+    const double spent = ToSeconds(parts_.clock.Now() - start);
+    if (spent < task.deadline_seconds()) return OkStatus();
+    return Cancelled("its time of {} s is over", task.deadline_seconds());
   }
 
   Status Report(const proto::Task& task, const proto::ReportRequest& report) {

@@ -16,8 +16,9 @@ namespace tandem {
 //
 // Codes beside those of the rpc of the same name:
 //   UNAVAILABLE        the server cannot be reached, or went away in mid-call
+//                      (a call that it cancels as it shuts down included)
 //   DEADLINE_EXCEEDED  it did not answer in time; whether it acted is unknown
-//   CANCELLED          Close was called
+//   CANCELLED          Close was called, and nothing else
 //
 // Deadlines: call_deadline_seconds (proto ConnectionConfig) for calls that move
 // no object; kObjectDeadlineFactor times that for one chunk of an object;

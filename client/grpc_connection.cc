@@ -54,6 +54,10 @@ class OpenCalls {
     closed_ = true;
     for (grpc::ClientContext* context : contexts_) context->TryCancel();
   }
+  bool closed() {
+    std::lock_guard lock(mutex_);
+    return closed_;
+  }
 
  private:
   std::mutex mutex_;
@@ -130,6 +134,11 @@ class GrpcConnection : public Connection {
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
       return DeadlineExceeded("{}: no answer from {} within {:.2f} s", name,
                               server_, deadline_seconds);
+    }
+    if (status.error_code() == grpc::StatusCode::CANCELLED &&
+        !open_calls_.closed()) {
+      return Unavailable("{}: cancelled by {}: {}", name, server_,
+                         status.error_message());
     }
     if (!status.ok()) return Annotate(FromGrpcStatus(status), name);
     return response;

@@ -19,6 +19,9 @@ namespace {
 
 Status CheckTask(const LocalTask& task) {
   TANDEM_RETURN_IF_ERROR(CheckConfigRanges(task.training, "training"));
+  TANDEM_RETURN_IF_ERROR(CheckFitsContext("training.max_sequence_tokens",
+                                          task.training.max_sequence_tokens(),
+                                          task.model->config().context_length));
   const double weight = task.training.distillation_weight();
   if (weight < 1 && task.examples->empty()) {
     return InvalidArgument("there are no private examples to train on");

@@ -53,8 +53,9 @@ using OnProgress = std::function<Status(const Progress&)>;
 // training.steps optimiser steps from `global` on the loss
 //   (1 - w) CE(private batch) + w KL(teacher || student)(auxiliary batch),
 // w = training.distillation_weight, each mean over target tokens, nats.
-// Deterministic in its input. InvalidArgument: a config out of range, no
-// examples, targets missing. Internal: what the numeric code threw.
+// Deterministic in its input. InvalidArgument: a config out of range or
+// sequences longer than the model's context, no examples, targets missing.
+// Internal: what the numeric code threw.
 StatusOr<LocalUpdate> TrainLocally(const LocalTask& task,
                                    const OnProgress& on_progress = {});
 

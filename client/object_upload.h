@@ -22,7 +22,9 @@ using ChunkSink =
 // server that was restarted may have less than it said. DataLoss: the server
 // makes no progress or says nonsense. Errors of `sink`; INVALID_ARGUMENT (the
 // server's bytes have another digest, the upload starts over) is met by one
-// more attempt. REQUIRES: chunk_bytes > 0.
+// more attempt. FAILED_PRECONDITION (the task has ended at the server) comes
+// back at once: a report of the failure is then answered with how it ended.
+// REQUIRES: chunk_bytes > 0.
 Status UploadObject(std::string_view bytes, int64_t chunk_bytes,
                     const ChunkSink& sink);
 

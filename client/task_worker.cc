@@ -107,6 +107,9 @@ StatusOr<proto::ReportRequest> TaskWorker::Evaluate(
   proto::EvaluationConfig range;  // borrows the range of the config's field
   range.set_max_sequence_tokens(task.evaluation_max_sequence_tokens());
   TANDEM_RETURN_IF_ERROR(CheckConfigRanges(range, "evaluation"));
+  TANDEM_RETURN_IF_ERROR(CheckFitsContext(
+      "evaluation.max_sequence_tokens", range.max_sequence_tokens(),
+      model_.decoder.config().context_length));
   TANDEM_RETURN_IF_ERROR(Tokenize(data_.evaluation,
                                   task.evaluation_max_sequence_tokens(),
                                   "private held-out data", evaluation_));

@@ -80,6 +80,13 @@ Status CheckConfigRanges(const Message& config, const std::string& name) {
   return OkStatus();
 }
 
+Status CheckFitsContext(const std::string& name, int64_t tokens,
+                        int64_t context_length) {
+  if (tokens <= context_length) return OkStatus();
+  return InvalidArgument("{} is {}, the model's context length is {} tokens",
+                         name, tokens, context_length);
+}
+
 StatusOr<LoraOptions> LoraOptionsFrom(const proto::LoraConfig& config) {
   TANDEM_RETURN_IF_ERROR(CheckConfigRanges(config, "lora"));
   LoraOptions options;

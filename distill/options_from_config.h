@@ -27,6 +27,12 @@ namespace tandem {
 Status CheckConfigRanges(const google::protobuf::Message& config,
                          const std::string& name);
 
+// InvalidArgument where `tokens`, the value of the field of this name, is more
+// than the model takes: "training.max_sequence_tokens is 4096, the model's
+// context length is 2048 tokens".
+Status CheckFitsContext(const std::string& name, int64_t tokens,
+                        int64_t context_length);
+
 StatusOr<LoraOptions> LoraOptionsFrom(const proto::LoraConfig& config);
 
 StatusOr<AdamWOptions> AdamWOptionsFrom(const proto::OptimizerConfig& config);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/digest.h"
+#include "common/files.h"
 
 namespace tandem {
 namespace {
@@ -20,17 +21,22 @@ constexpr int64_t kPassTokens = 512;
 constexpr int64_t kLogitRows = 128;
 
 Status CheckExample(const TokenizedExample& example, size_t index,
-                    int64_t vocabulary_size) {
+                    const DecoderConfig& teacher) {
   if (example.is_target.size() != example.tokens.size() ||
       std::count(example.is_target.begin(), example.is_target.end(), 1) == 0 ||
       example.is_target[0] != 0) {
     return InvalidArgument(
         "example {} must have a target token, and not its first", index);
   }
+  if (static_cast<int64_t>(example.tokens.size()) > teacher.context_length) {
+    return InvalidArgument(
+        "example {} has {} tokens, the teacher's context length is {}", index,
+        example.tokens.size(), teacher.context_length);
+  }
   for (int32_t token : example.tokens) {
-    if (token >= 0 && token < vocabulary_size) continue;
+    if (token >= 0 && token < teacher.vocabulary_size) continue;
     return InvalidArgument("example {} has token {}, the teacher knows 0 to {}",
-                           index, token, vocabulary_size - 1);
+                           index, token, teacher.vocabulary_size - 1);
   }
   return OkStatus();
 }
@@ -66,6 +72,13 @@ std::string CacheKey(const std::string& teacher,
     hash.Update(fmt::format("{};", example.target_bytes));
   }
   return std::move(hash).HexDigest();
+}
+
+Status CreateCacheFolder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (!error) return OkStatus();
+  return ErrnoStatus(error.value(), "create folder", folder);
 }
 
 // How many of the examples from `first` on one pass takes: at least one.
@@ -155,15 +168,23 @@ Status LocalTeacher::CheckSameVocabulary(const Tokenizer& student) const {
   return OkStatus();
 }
 
-StatusOr<TeacherTargets> LocalTeacher::Targets(
-    const std::vector<TokenizedExample>& examples, const TargetOptions& options,
-    const std::filesystem::path& cache_folder) const {
-  const int64_t vocabulary_size = model_.config().vocabulary_size;
-  TANDEM_RETURN_IF_ERROR(CheckOptions(options));
+Status LocalTeacher::CheckExamples(
+    const std::vector<TokenizedExample>& examples) const {
   if (examples.empty()) return InvalidArgument("no examples for the teacher");
   for (size_t i = 0; i < examples.size(); ++i) {
-    TANDEM_RETURN_IF_ERROR(CheckExample(examples[i], i, vocabulary_size));
+    TANDEM_RETURN_IF_ERROR(CheckExample(examples[i], i, model_.config()));
   }
+  return OkStatus();
+}
+
+StatusOr<TeacherTargets> LocalTeacher::Targets(
+    const std::vector<TokenizedExample>& examples, const TargetOptions& options,
+    const std::filesystem::path& cache_folder,
+    const std::function<bool(int64_t, int64_t)>& on_progress) const {
+  const int64_t vocabulary_size = model_.config().vocabulary_size;
+  TANDEM_RETURN_IF_ERROR(CheckOptions(options));
+  TANDEM_RETURN_IF_ERROR(CheckExamples(examples));
+  TANDEM_RETURN_IF_ERROR(CreateCacheFolder(cache_folder));
   const std::filesystem::path path =
       cache_folder / (CacheKey(digest_, examples, options) + ".safetensors");
   auto cached = ReadTeacherTargets(path, vocabulary_size);
@@ -173,41 +194,47 @@ StatusOr<TeacherTargets> LocalTeacher::Targets(
                  ToString(cached.status()));
   }
   TANDEM_ASSIGN_OR_RETURN(const TeacherTargets targets,
-                          Compute(examples, options));
-  std::error_code error;
-  std::filesystem::create_directories(cache_folder, error);
-  if (error) {
-    return Internal("cannot create {}: {}", cache_folder.string(),
-                    error.message());
-  }
+                          CatchExceptions("teacher", [&] {
+                            return Compute(examples, options, on_progress);
+                          }));
   TANDEM_RETURN_IF_ERROR(WriteTeacherTargets(targets, path));
   return ReadTeacherTargets(path, vocabulary_size);
 }
 
 StatusOr<TeacherTargets> LocalTeacher::Compute(
-    const std::vector<TokenizedExample>& examples,
-    const TargetOptions& options) const {
-  return CatchExceptions("teacher", [&]() -> StatusOr<TeacherTargets> {
-    const at::NoGradGuard no_grad;
-    TeacherTargets all{.examples = examples,
-                       .targets = {},
-                       .temperature = options.temperature};
-    for (size_t first = 0; first < examples.size();) {
-      const size_t end = PassEnd(examples, first);
-      std::vector<const TokenizedExample*> pass;
-      for (size_t i = first; i < end; ++i) pass.push_back(&examples[i]);
-      const TopKTargets rows = RowsOf(model_, PackExamples(pass), options);
-      if (!rows.log_probabilities.isfinite().all().item<bool>()) {
-        return Internal(
-            "the teacher's probabilities for example {} or one of "
-            "the next {} are not finite",
-            first, end - first - 1);
-      }
-      Split(rows, first, end, examples, all.targets);
-      first = end;
+    const std::vector<TokenizedExample>& examples, const TargetOptions& options,
+    const std::function<bool(int64_t, int64_t)>& on_progress) const {
+  TeacherTargets all{
+      .examples = examples, .targets = {}, .temperature = options.temperature};
+  for (size_t first = 0; first < examples.size();) {
+    const size_t end = PassEnd(examples, first);
+    TANDEM_ASSIGN_OR_RETURN(const TopKTargets rows,
+                            ComputePass(examples, first, end, options));
+    Split(rows, first, end, examples, all.targets);
+    first = end;
+    if (on_progress && !on_progress(static_cast<int64_t>(end),
+                                    static_cast<int64_t>(examples.size()))) {
+      return Cancelled("the teacher was stopped after example {} of {}", end,
+                       examples.size());
     }
-    return all;
-  });
+  }
+  return all;
+}
+
+StatusOr<TopKTargets> LocalTeacher::ComputePass(
+    const std::vector<TokenizedExample>& examples, size_t first, size_t end,
+    const TargetOptions& options) const {
+  const at::NoGradGuard no_grad;
+  std::vector<const TokenizedExample*> pass;
+  for (size_t i = first; i < end; ++i) pass.push_back(&examples[i]);
+  TopKTargets rows = RowsOf(model_, PackExamples(pass), options);
+  if (!rows.log_probabilities.isfinite().all().item<bool>()) {
+    return Internal(
+        "the teacher's probabilities for example {} or one of the next {} are "
+        "not finite",
+        first, end - first - 1);
+  }
+  return rows;
 }
 
 }  // namespace tandem

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,19 +36,31 @@ class LocalTeacher {
   // FailedPrecondition where the tokenizer differs from the student's: targets
   // would name other tokens.
   Status CheckSameVocabulary(const Tokenizer& student) const;
-  // InvalidArgument: no examples, one without target tokens or with a token
-  // that the teacher does not have, an option out of range. Internal: what the
-  // numeric code threw, or a teacher whose probabilities are not finite. A
-  // damaged file in the cache is computed anew.
+  // `on_progress(done, total)`, in examples, may be empty; returning false
+  // stops early with Cancelled, and nothing is kept. Not called where the cache
+  // has the targets.
+  // InvalidArgument: no examples, one without target tokens, longer than the
+  // teacher's context or with a token that the teacher does not have, an option
+  // out of range. Internal: what the numeric code threw, or a teacher whose
+  // probabilities are not finite. A damaged file in the cache is computed anew;
+  // a cache folder that cannot be made (the system's reason, as in
+  // common/files.h) is found out before the teacher's work.
   StatusOr<TeacherTargets> Targets(
       const std::vector<TokenizedExample>& examples,
-      const TargetOptions& options,
-      const std::filesystem::path& cache_folder) const;
+      const TargetOptions& options, const std::filesystem::path& cache_folder,
+      const std::function<bool(int64_t, int64_t)>& on_progress = {}) const;
 
  private:
   LocalTeacher(Decoder model, Tokenizer tokenizer, std::string digest);
+  Status CheckExamples(const std::vector<TokenizedExample>& examples) const;
+  // Throws what the numeric code throws.
   StatusOr<TeacherTargets> Compute(
       const std::vector<TokenizedExample>& examples,
+      const TargetOptions& options,
+      const std::function<bool(int64_t, int64_t)>& on_progress) const;
+  // The rows of examples [first, end), laid end to end.
+  StatusOr<TopKTargets> ComputePass(
+      const std::vector<TokenizedExample>& examples, size_t first, size_t end,
       const TargetOptions& options) const;
 
   Decoder model_;

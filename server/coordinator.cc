@@ -8,6 +8,9 @@
 namespace tandem {
 namespace {
 
+// What an update may have beyond twice the global adapter's bytes.
+constexpr int64_t kSpareBytes = 1 << 20;
+
 Status CheckJoin(const proto::JoinRequest& request,
                  const std::string& base_model_digest) {
   TANDEM_RETURN_IF_ERROR(CheckClientId(request.client_id()));
@@ -90,9 +93,22 @@ void Coordinator::NextTask(
     std::function<void(StatusOr<proto::NextTaskResponse>)> done) {
   const auto client = ClientOf(request.session());
   if (!client.ok()) return done(client.status());
-  executor_->Post([this, client = *client, done = std::move(done)]() mutable {
-    driver_->NextTask(client, std::move(done));
-  });
+  auto answer = [this, client = *client, done = std::move(done)](
+                    StatusOr<proto::NextTaskResponse> next) {
+    if (next.ok() && next->has_task()) RememberTask(client, next->task());
+    done(std::move(next));
+  };
+  executor_->Post(
+      [this, client = *client, answer = std::move(answer)]() mutable {
+        driver_->NextTask(client, std::move(answer));
+      });
+}
+
+void Coordinator::RememberTask(const std::string& client,
+                               const proto::Task& task) {
+  if (task.kind() != proto::TRAIN) return;
+  train_tasks_[client] = {task.task_id(),
+                          2 * task.global_adapter().size_bytes() + kSpareBytes};
 }
 
 StatusOr<proto::GetObjectResponse> Coordinator::GetObject(
@@ -114,7 +130,10 @@ StatusOr<proto::GetObjectResponse> Coordinator::GetObject(
 
 StatusOr<proto::PutObjectResponse> Coordinator::PutObject(
     const proto::PutObjectRequest& request) {
-  TANDEM_RETURN_IF_ERROR(ClientOf(request.session()).status());
+  TANDEM_ASSIGN_OR_RETURN(const std::string client,
+                          ClientOf(request.session()));
+  TANDEM_RETURN_IF_ERROR(
+      executor_->Call([&] { return CheckUpload(client, request.object()); }));
   const int64_t limit = parts_.config.limits().chunk_bytes();
   if (static_cast<int64_t>(request.chunk().size()) > limit) {
     return InvalidArgument("a chunk of {} bytes is above chunk_bytes {}",
@@ -128,6 +147,23 @@ StatusOr<proto::PutObjectResponse> Coordinator::PutObject(
   proto::PutObjectResponse response;
   response.set_received_bytes(received);
   return response;
+}
+
+Status Coordinator::CheckUpload(const std::string& client,
+                                const proto::ObjectRef& object) const {
+  const auto task = train_tasks_.find(client);
+  if (task == train_tasks_.end() ||
+      driver_->IsCancelled(client, task->second.task_id)) {
+    return FailedPrecondition(
+        "client '{}' has no open task to train, and so nothing to upload",
+        client);
+  }
+  const int64_t limit = task->second.max_update_bytes;
+  if (object.size_bytes() <= limit) return OkStatus();
+  return InvalidArgument(
+      "client '{}' uploads an object of {} bytes, an update has at most {} "
+      "(twice the global adapter and 1 MiB)",
+      client, object.size_bytes(), limit);
 }
 
 StatusOr<proto::ReportResponse> Coordinator::Report(

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <future>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -46,6 +47,9 @@ class Coordinator : public FederationHandler {
   // Only global adapters and teacher targets, never another client's update.
   StatusOr<proto::GetObjectResponse> GetObject(
       const proto::GetObjectRequest& request) override;
+  // FailedPrecondition where the client has no open task to train.
+  // InvalidArgument for an object of more than twice the global adapter's size
+  // and 1 MiB: no update is.
   StatusOr<proto::PutObjectResponse> PutObject(
       const proto::PutObjectRequest& request) override;
   StatusOr<proto::ReportResponse> Report(
@@ -67,7 +71,17 @@ class Coordinator : public FederationHandler {
 
  private:
   explicit Coordinator(const RunParts& parts);
+  // What a client was last asked to train.
+  struct TrainTask {
+    std::string task_id;
+    int64_t max_update_bytes = 0;
+  };
+
   StatusOr<std::string> ClientOf(const std::string& session);
+  // Both on the executor thread.
+  void RememberTask(const std::string& client, const proto::Task& task);
+  Status CheckUpload(const std::string& client,
+                     const proto::ObjectRef& object) const;
   UpdateVerdict Check(const proto::ReportRequest& request,
                       const UpdateCheckContext& context) const;
 
@@ -77,6 +91,7 @@ class Coordinator : public FederationHandler {
   std::atomic<bool> stopping_{false};
   std::shared_future<Status> ended_;
   std::unique_ptr<RunDriver> driver_;
+  std::map<std::string, TrainTask> train_tasks_;  // the executor thread's
   // Destroyed from below: the worker posts to the executor, the executor calls
   // the driver.
   std::unique_ptr<SerialExecutor> executor_;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <stdexcept>
 #include <utility>
 
 #include "common/log.h"
@@ -24,6 +23,11 @@ namespace {
 struct HeldOutData {
   std::string name;
   std::vector<TokenizedExample> examples;
+};
+
+// Evaluate knows no other way to stop.
+struct EvaluationStopped {
+  int64_t done, total;
 };
 
 struct Student {
@@ -82,6 +86,23 @@ StatusOr<std::vector<HeldOutData>> LoadHeldOut(
   return held_out;
 }
 
+// Of the fields that the run will use.
+Status CheckSequenceLengths(const proto::ServerConfig& config,
+                            int64_t context_length) {
+  TANDEM_RETURN_IF_ERROR(CheckFitsContext(
+      "training.max_sequence_tokens", config.training().max_sequence_tokens(),
+      context_length));
+  if (config.distillation().enabled()) {
+    TANDEM_RETURN_IF_ERROR(CheckFitsContext(
+        "distillation.max_sequence_tokens",
+        config.distillation().max_sequence_tokens(), context_length));
+  }
+  const auto& evaluation = config.evaluation();
+  if (evaluation.data().empty() && !evaluation.at_clients()) return OkStatus();
+  return CheckFitsContext("evaluation.max_sequence_tokens",
+                          evaluation.max_sequence_tokens(), context_length);
+}
+
 TeacherTargets PartOf(const TeacherTargets& all,
                       const std::vector<int64_t>& positions) {
   TeacherTargets part;
@@ -138,31 +159,20 @@ class LocalServerModel : public ServerModel {
   StatusOr<std::vector<NamedEvaluation>> EvaluateAdapter(
       const TensorMap& tensors, const Progress& progress) override {
     return Catch([&]() -> StatusOr<std::vector<NamedEvaluation>> {
-      const Adapter adapter{lora_, tensors};
-      int64_t total = 0;
-      for (const auto& data : held_out_) total += Size(data.examples);
-      std::vector<NamedEvaluation> results;
-      int64_t before = 0;
-      for (const auto& data : held_out_) {
-        // Evaluation cannot be stopped otherwise.
-        auto report = [&](int64_t done, int64_t) {
-          if (!progress(before + done, total)) {
-            throw std::runtime_error("stopped");
-          }
-        };
-        results.push_back({data.name, Evaluate(student_.decoder, &adapter,
-                                               data.examples, report)});
-        before += Size(data.examples);
+      try {
+        return EvaluateHeldOut(Adapter{lora_, tensors}, progress);
+      } catch (const EvaluationStopped& stopped) {
+        return Cancelled("evaluation stopped after example {} of {}",
+                         stopped.done, stopped.total);
       }
-      return results;
     });
   }
 
   Status WriteClientTargets(const std::filesystem::path& file,
                             const Progress& progress) override {
     return Catch([&]() -> Status {
-      progress(0, 1);
-      TANDEM_RETURN_IF_ERROR(MakeTargets());
+      progress(0, 0);
+      TANDEM_RETURN_IF_ERROR(MakeTargets(progress));
       return WriteTeacherTargets(
           PartOf(*targets_, schedule_.Clients(available())), file);
     });
@@ -173,6 +183,26 @@ class LocalServerModel : public ServerModel {
     return static_cast<int64_t>(examples.size());
   }
   int64_t available() const { return Size(auxiliary_); }
+
+  // Throws EvaluationStopped where `progress` says so.
+  std::vector<NamedEvaluation> EvaluateHeldOut(const Adapter& adapter,
+                                               const Progress& progress) {
+    int64_t total = 0;
+    for (const auto& data : held_out_) total += Size(data.examples);
+    std::vector<NamedEvaluation> results;
+    int64_t before = 0;
+    for (const auto& data : held_out_) {
+      auto report = [&](int64_t done, int64_t) {
+        if (!progress(before + done, total)) {
+          throw EvaluationStopped{before + done, total};
+        }
+      };
+      results.push_back({data.name, Evaluate(student_.decoder, &adapter,
+                                             data.examples, report)});
+      before += Size(data.examples);
+    }
+    return results;
+  }
 
   // The task boundary of numeric code. The number of threads belongs to the
   // thread that computes, and so is set here.
@@ -186,7 +216,7 @@ class LocalServerModel : public ServerModel {
 
   // The teacher's pass over everything that the run will use, paid once: the
   // second run, and a restart, find it in target_cache_directory.
-  Status MakeTargets() {
+  Status MakeTargets(const Progress& progress) {
     if (targets_) return OkStatus();
     TANDEM_ASSIGN_OR_RETURN(
         const LocalTeacher teacher,
@@ -198,7 +228,8 @@ class LocalServerModel : public ServerModel {
     TANDEM_ASSIGN_OR_RETURN(
         targets_,
         teacher.Targets(auxiliary_, options,
-                        config_.distillation().target_cache_directory()));
+                        config_.distillation().target_cache_directory(),
+                        progress));
     return OkStatus();
   }
 
@@ -207,7 +238,7 @@ class LocalServerModel : public ServerModel {
                                const std::vector<int64_t>& positions,
                                const Progress& progress) {
     progress(0, 0);
-    TANDEM_RETURN_IF_ERROR(MakeTargets());
+    TANDEM_RETURN_IF_ERROR(MakeTargets(progress));
     TANDEM_ASSIGN_OR_RETURN(
         const DistillerOptions options,
         DistillerOptionsFrom(config_.distillation(), stage,
@@ -242,6 +273,8 @@ StatusOr<std::unique_ptr<ServerModel>> LoadServerModel(
   TANDEM_RETURN_IF_ERROR(CheckConfigRanges(config, "server"));
   TANDEM_ASSIGN_OR_RETURN(LoraOptions lora, LoraOptionsFrom(config.lora()));
   TANDEM_ASSIGN_OR_RETURN(Student student, LoadStudent(config.model()));
+  TANDEM_RETURN_IF_ERROR(
+      CheckSequenceLengths(config, student.decoder.config().context_length));
   TANDEM_ASSIGN_OR_RETURN(std::vector<TokenizedExample> auxiliary,
                           SampleAuxiliary(student.tokenizer, config,
                                           AuxiliarySchedule(config).size()));

@@ -15,8 +15,9 @@ namespace tandem {
 // initial distillation, one for each round's, one for clients; they overlap
 // only where the file is too small. The teacher is read when its targets are
 // first needed and let go of once they are made, all at once; its tokenizer
-// must be the student's (FailedPrecondition). Errors of LoadCheckpoint,
-// Decoder::Create, ReadExamples and the options' ranges.
+// must be the student's (FailedPrecondition). InvalidArgument names the
+// max_sequence_tokens that is above the student's context length. Errors of
+// LoadCheckpoint, Decoder::Create, ReadExamples and the options' ranges.
 StatusOr<std::unique_ptr<ServerModel>> LoadServerModel(
     const proto::ServerConfig& config);
 

@@ -32,14 +32,20 @@ proto::ObjectRef MakeRef(std::string sha256, int64_t size_bytes) {
   return ref;
 }
 
-// Temporary files of processes that were killed while they wrote. An hour
-// leaves alone what another process may be writing at this moment.
-void RemoveStaleTemporaries(const fs::path& folder) {
-  const auto stale = fs::file_time_type::clock::now() - std::chrono::hours(1);
+constexpr auto kStaleAfter = std::chrono::hours(1);
+constexpr std::string_view kPartSuffix = ".part";
+
+// Temporary files of processes that were killed while they wrote, and uploads
+// that their clients gave up. An hour leaves alone what another process may be
+// writing at this moment, and what a client goes on with after a restart.
+void RemoveStaleFiles(const fs::path& folder) {
+  const auto stale = fs::file_time_type::clock::now() - kStaleAfter;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.find(".tmp-") == std::string::npos) continue;
+    const bool unfinished =
+        name.find(".tmp-") != std::string::npos || name.ends_with(kPartSuffix);
+    if (!unfinished) continue;
     std::error_code ignored;
     const auto written = entry.last_write_time(ignored);
     if (!ignored && written < stale) fs::remove(entry.path(), ignored);
@@ -63,7 +69,7 @@ StatusOr<std::unique_ptr<FileObjectStore>> FileObjectStore::Open(
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return ErrnoStatus(error.value(), "create", folder);
-  RemoveStaleTemporaries(folder);
+  RemoveStaleFiles(folder);
   return std::unique_ptr<FileObjectStore>(
       new FileObjectStore(folder, max_object_bytes));
 }
@@ -188,7 +194,7 @@ Status FileObjectStore::Remove(const std::string& sha256) {
 }
 
 fs::path FileObjectStore::PartPath(const std::string& sha256) const {
-  return folder_ / (sha256 + ".part");
+  return folder_ / fmt::format("{}{}", sha256, kPartSuffix);
 }
 
 std::mutex& FileObjectStore::LockOf(const std::string& sha256) {

@@ -51,14 +51,14 @@ class ObjectStore {
   // One chunk of an upload by a peer. Returns the bytes that the store has by
   // now, which is where the next chunk starts; `total_size` means complete,
   // verified against the digest and durable. A partial upload survives a
-  // restart. An empty chunk asks how far the upload got, and a chunk whose
-  // offset is not that point (repeated after a lost answer, or too far ahead)
-  // is left out and answered in the same way.
-  // InvalidArgument: negative size or offset; a chunk past total_size;
-  // total_size other than the stored object's; the complete file's digest is
-  // not `sha256` (the upload starts over).
-  // ResourceExhausted: total_size above max_object_bytes; full disk (what was
-  // received before stays, and the same chunk can be sent again).
+  // restart, unless nothing was added to it for an hour before. An empty chunk
+  // asks how far the upload got, and a chunk whose offset is not that point
+  // (repeated after a lost answer, or too far ahead) is left out and answered
+  // in the same way. InvalidArgument: negative size or offset; a chunk past
+  // total_size; total_size other than the stored object's; the complete file's
+  // digest is not `sha256` (the upload starts over). ResourceExhausted:
+  // total_size above max_object_bytes; full disk (what was received before
+  // stays, and the same chunk can be sent again).
   virtual StatusOr<int64_t> AppendUpload(const std::string& sha256,
                                          int64_t total_size, int64_t offset,
                                          std::string_view chunk) = 0;
@@ -71,8 +71,10 @@ class ObjectStore {
 // FOLDER/<digest>.part.
 class FileObjectStore : public ObjectStore {
  public:
-  // Creates `folder` (RUN_DIR/objects) where it is missing. The bound is on
-  // what peers upload: max_object_bytes > 0, else InvalidArgument.
+  // Creates `folder` (RUN_DIR/objects) where it is missing, and sweeps what was
+  // left unfinished in it: temporary files and partial uploads that have not
+  // changed for an hour. The bound is on what peers upload: max_object_bytes >
+  // 0, else InvalidArgument.
   static StatusOr<std::unique_ptr<FileObjectStore>> Open(
       const std::filesystem::path& folder, int64_t max_object_bytes);
 

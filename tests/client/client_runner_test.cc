@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -277,13 +278,15 @@ TEST_F(ClientRunnerTest, LocalFailuresAreReportedAndTheClientGoesOn) {
   kind.clear_kind();
   proto::Task length = EvaluateTask("length");
   length.set_evaluation_max_sequence_tokens(1 << 30);
+  proto::Task context = EvaluateTask("context");
+  context.set_evaluation_max_sequence_tokens(513);
   for (const auto& task :
-       {wrong_shape, not_safetensors, missing, steps, kind, length}) {
+       {wrong_shape, not_safetensors, missing, steps, kind, length, context}) {
     federation_.AddTask(task);
   }
   federation_.AddTask(TrainTask("good"));
   TANDEM_ASSERT_OK_AND_ASSIGN(const ClientSummary summary, Run());
-  ASSERT_EQ(federation_.reports.size(), 7u);
+  ASSERT_EQ(federation_.reports.size(), 8u);
   const auto failure = [&](int i) { return federation_.reports[i].failure(); };
   EXPECT_THAT(failure(0), HasSubstr("global adapter: "));
   EXPECT_THAT(failure(1), HasSubstr("INVALID_ARGUMENT"));
@@ -291,9 +294,11 @@ TEST_F(ClientRunnerTest, LocalFailuresAreReportedAndTheClientGoesOn) {
   EXPECT_THAT(failure(3), HasSubstr("training.steps is -5"));
   EXPECT_THAT(failure(4), HasSubstr("unknown kind"));
   EXPECT_THAT(failure(5), HasSubstr("max_sequence_tokens"));
-  EXPECT_EQ(failure(6), "");
+  EXPECT_THAT(failure(6), HasSubstr("evaluation.max_sequence_tokens is 513, "
+                                    "the model's context length is 512"));
+  EXPECT_EQ(failure(7), "");
   EXPECT_EQ(summary.tasks_accepted, 1);
-  EXPECT_EQ(summary.tasks_reported, 7);
+  EXPECT_EQ(summary.tasks_reported, 8);
 }
 
 TEST_F(ClientRunnerTest, AClientWithoutTheDataSaysSo) {
@@ -349,6 +354,33 @@ TEST_F(ClientRunnerTest, ATaskWhoseTimeIsOverIsDropped) {
   federation_.AddTask(task);
   ASSERT_THAT(Run(), IsOk());
   EXPECT_TRUE(federation_.reports.empty());
+}
+
+TEST_F(ClientRunnerTest, ATaskWithoutTimeLeftIsNotBegun) {
+  for (const double seconds :
+       {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    proto::Task task = TrainTask("t1");
+    task.set_deadline_seconds(seconds);
+    federation_.AddTask(task);
+  }
+  TANDEM_ASSERT_OK_AND_ASSIGN(const ClientSummary summary, Run());
+  EXPECT_TRUE(federation_.reports.empty());
+  EXPECT_EQ(federation_.calls("GetObject"), 0);
+  EXPECT_EQ(summary.run_state, "COMPLETED");
+}
+
+// The server answers the report of a task that has ended with how it ended.
+TEST_F(ClientRunnerTest, AnUploadThatIsNotWantedAnyMoreEndsTheTaskAlone) {
+  federation_.FailNext("PutObject", FailedPrecondition("no open task"));
+  federation_.AddTask(TrainTask("t1"));
+  federation_.AddTask(TrainTask("t2"));
+  TANDEM_ASSERT_OK_AND_ASSIGN(const ClientSummary summary, Run());
+  ASSERT_EQ(federation_.reports.size(), 2u);
+  EXPECT_EQ(federation_.reports[0].task_id(), "t1");
+  EXPECT_THAT(federation_.reports[0].failure(), HasSubstr("no open task"));
+  EXPECT_EQ(federation_.reports[1].failure(), "");
+  EXPECT_EQ(federation_.joins.size(), 1u);
+  EXPECT_EQ(summary.tasks_accepted, 1);
 }
 
 TEST_F(ClientRunnerTest, AStopEndsTrainingAndIsNoError) {

@@ -218,6 +218,19 @@ TYPED_TEST(ConnectionTest, CloseRefusesLaterCalls) {
   EXPECT_EQ(this->federation_.calls("NextTask"), 0);
 }
 
+// As a server's shutdown cuts them off; Retrier tries again on UNAVAILABLE.
+TEST(ConnectGrpc, CallsThatTheServerCancelsAreUnavailable) {
+  FakeFederation federation;
+  OverGrpc transport(federation);
+  const auto connection = transport.Connect(30);
+  federation.FailNext("Join", Cancelled("shutting down"));
+  const auto cancelled = connection->Join(proto::JoinRequest());
+  EXPECT_THAT(cancelled,
+              StatusIs(StatusCode::kUnavailable, HasSubstr("shutting down")));
+  EXPECT_TRUE(IsRetryable(cancelled.status()));
+  EXPECT_THAT(connection->Join(proto::JoinRequest()), IsOk());
+}
+
 TEST(ConnectGrpc, RefusesPlaintextBeyondLoopback) {
   EXPECT_THAT(
       ConnectGrpc("10.1.2.3:50551", proto::ConnectionConfig()),

@@ -160,6 +160,12 @@ TEST_F(LocalTrainerTest, RefusesWhatAPeerMustNotAsk) {
   EXPECT_THAT(TrainLocally(task_), StatusIs(StatusCode::kInvalidArgument,
                                             HasSubstr("training.steps is -1")));
   task_.training.set_steps(1);
+  task_.training.set_max_sequence_tokens(513);
+  EXPECT_THAT(TrainLocally(task_),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("training.max_sequence_tokens is 513, the "
+                                 "model's context length is 512")));
+  task_.training.set_max_sequence_tokens(512);
   task_.training.set_distillation_weight(0.5);
   EXPECT_THAT(TrainLocally(task_), StatusIs(StatusCode::kInvalidArgument,
                                             HasSubstr("no teacher targets")));

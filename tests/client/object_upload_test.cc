@@ -93,12 +93,18 @@ TEST(UploadObject, NoProgressOrNonsenseIsAnErrorNotALoop) {
   }
 }
 
-TEST(UploadObject, PassesErrorsOn) {
-  EXPECT_THAT(UploadObject("0123456789", 4,
-                           [](int64_t, std::string_view) -> StatusOr<int64_t> {
-                             return ResourceExhausted("full");
-                           }),
-              StatusIs(StatusCode::kResourceExhausted));
+TEST(UploadObject, PassesErrorsOnAtOnce) {
+  for (const Status& status :
+       {ResourceExhausted("full"), FailedPrecondition("no open task")}) {
+    int calls = 0;
+    const auto refusing = [&](int64_t, std::string_view) -> StatusOr<int64_t> {
+      ++calls;
+      return status;
+    };
+    EXPECT_THAT(UploadObject("0123456789", 4, refusing),
+                StatusIs(status.code()));
+    EXPECT_EQ(calls, 1);
+  }
 }
 
 }  // namespace

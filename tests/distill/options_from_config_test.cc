@@ -126,6 +126,16 @@ TEST(DistillerOptionsFrom, StagesDiffer) {
   EXPECT_EQ(round.batch_size, 3);
 }
 
+TEST(CheckFitsContext, NamesFieldValueAndContext) {
+  EXPECT_THAT(CheckFitsContext("training.max_sequence_tokens", 512, 512),
+              IsOk());
+  EXPECT_THAT(
+      CheckFitsContext("training.max_sequence_tokens", 513, 512),
+      StatusIs(StatusCode::kInvalidArgument,
+               HasSubstr("training.max_sequence_tokens is 513, the model's "
+                         "context length is 512 tokens")));
+}
+
 TEST(TargetOptionsFrom, TakesBothFields) {
   proto::DistillationConfig config;
   config.set_top_k(8);

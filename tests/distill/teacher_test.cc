@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "model/packed_batch.h"
@@ -15,6 +16,7 @@
 namespace tandem {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::kTinyVocabulary;
@@ -71,6 +73,37 @@ TEST_F(LocalTeacherTest, TargetsAreTheModelsDistributions) {
       EXPECT_NEAR(rows.left_over[row].item<double>(), rest, 1e-5);
     }
   }
+}
+
+TEST_F(LocalTeacherTest, ShowsProgressWhereItWorksAndOnlyThere) {
+  examples_ = RandomExamples(120, kTinyVocabulary, 2);
+  std::vector<int64_t> done_after;
+  const auto show = [&](int64_t done, int64_t total) {
+    EXPECT_EQ(total, 120);
+    done_after.push_back(done);
+    return true;
+  };
+  ASSERT_THAT(teacher_.Targets(examples_, {}, cache_, show), IsOk());
+  ASSERT_GT(done_after.size(), 1u);
+  EXPECT_TRUE(std::is_sorted(done_after.begin(), done_after.end()));
+  EXPECT_GT(done_after.front(), 0);
+  EXPECT_EQ(done_after.back(), 120);
+  done_after.clear();
+  ASSERT_THAT(teacher_.Targets(examples_, {}, cache_, show), IsOk());
+  EXPECT_TRUE(done_after.empty());
+}
+
+TEST_F(LocalTeacherTest, StopsAfterAPassAndKeepsNothing) {
+  examples_ = RandomExamples(120, kTinyVocabulary, 2);
+  int calls = 0;
+  EXPECT_THAT(teacher_.Targets(examples_, {}, cache_,
+                               [&](int64_t, int64_t) {
+                                 ++calls;
+                                 return false;
+                               }),
+              StatusIs(StatusCode::kCancelled, HasSubstr("of 120")));
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(FilesIn(cache_).empty());
 }
 
 TEST_F(LocalTeacherTest, SecondCallReadsTheFile) {
@@ -155,6 +188,13 @@ TEST_F(LocalTeacherTest, RefusesBadExamplesAndOptions) {
   EXPECT_THAT(error({}), StatusIs(StatusCode::kInvalidArgument,
                                   HasSubstr("example 2 has token 261")));
   examples_ = RandomExamples(3, kTinyVocabulary, 3);
+  examples_[1].tokens.resize(513, 1);
+  examples_[1].is_target.resize(513, 1);
+  EXPECT_THAT(error({}),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("example 1 has 513 tokens, the teacher's "
+                                 "context length is 512")));
+  examples_ = RandomExamples(3, kTinyVocabulary, 3);
   examples_[1].is_target.assign(examples_[1].tokens.size(), 0);
   EXPECT_THAT(error({}), StatusIs(StatusCode::kInvalidArgument,
                                   HasSubstr("example 1 must have a target")));
@@ -172,9 +212,15 @@ TEST_F(LocalTeacherTest, ReportsATeacherThatIsNotFinite) {
               StatusIs(StatusCode::kInternal, HasSubstr("not finite")));
 }
 
-TEST_F(LocalTeacherTest, ReportsACacheThatCannotBeWritten) {
+TEST_F(LocalTeacherTest, ACacheThatCannotBeMadeIsNamedBeforeTheWork) {
   std::ofstream(cache_) << "a file, not a folder";
-  EXPECT_FALSE(teacher_.Targets(examples_, {}, cache_).ok());
+  bool worked = false;
+  EXPECT_THAT(teacher_.Targets(examples_, {}, cache_ / "targets",
+                               [&](int64_t, int64_t) { return worked = true; }),
+              StatusIs(StatusCode::kNotFound,
+                       AllOf(HasSubstr((cache_ / "targets").string()),
+                             HasSubstr("Not a directory"))));
+  EXPECT_FALSE(worked);
 }
 
 TEST_F(LocalTeacherTest, ChecksTheVocabulary) {

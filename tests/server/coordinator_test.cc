@@ -13,6 +13,7 @@
 namespace tandem {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using testing::FakeAdapter;
 using testing::FakeClient;
@@ -206,9 +207,64 @@ TEST(Coordinator, ClientsCannotReadEachOthersUpdates) {
   FakeClient a(*federation.coordinator, "a"), b(*federation.coordinator, "b");
   ASSERT_THAT(a.Join(), IsOk());
   ASSERT_THAT(b.Join(), IsOk());
+  EXPECT_EQ(a.Task().kind(), proto::TRAIN);
   const auto update = a.Upload(FakeAdapter(3));
   ASSERT_THAT(update, IsOk());
   EXPECT_THAT(b.Download(update->sha256()), StatusIs(StatusCode::kNotFound));
+}
+
+TEST(Coordinator, UploadsNeedAnOpenTaskToTrain) {
+  auto config = FakeRunConfig();
+  config.mutable_evaluation()->set_at_clients(true);
+  FakeFederation federation(config);
+  ASSERT_THAT(federation.Open(), IsOk());
+  FakeClient a(*federation.coordinator, "a"), b(*federation.coordinator, "b");
+  const auto refused = StatusIs(StatusCode::kFailedPrecondition,
+                                HasSubstr("client 'a' has no open task"));
+  ASSERT_THAT(a.Join(/*can_evaluate=*/true), IsOk());
+  EXPECT_THAT(a.Upload("before any task"), refused);
+  ASSERT_THAT(b.Join(), IsOk());
+  const proto::Task task = a.Task();
+  EXPECT_EQ(a.Answer(task.task_id(), FakeAdapter(1)), proto::ACCEPTED);
+  EXPECT_THAT(a.Upload("after the report"), refused);
+  EXPECT_EQ(b.Answer(b.Task().task_id(), FakeAdapter(1)), proto::ACCEPTED);
+  EXPECT_EQ(a.Task().kind(), proto::EVALUATE);
+  EXPECT_THAT(a.Upload("in an evaluation"), refused);
+  EXPECT_FALSE(federation.objects->Has(Sha256Hex("after the report")));
+}
+
+TEST(Coordinator, UploadsAreBoundedByTheGlobalAdaptersSize) {
+  FakeFederation federation;
+  ASSERT_THAT(federation.Open(), IsOk());
+  FakeClient a(*federation.coordinator, "a"), b(*federation.coordinator, "b");
+  ASSERT_THAT(a.Join(), IsOk());
+  ASSERT_THAT(b.Join(), IsOk());
+  const int64_t limit =
+      2 * a.Task().global_adapter().size_bytes() + (int64_t{1} << 20);
+  proto::PutObjectRequest request;
+  request.set_session(a.session());
+  request.mutable_object()->set_sha256(Sha256Hex("x"));
+  request.mutable_object()->set_size_bytes(limit);
+  EXPECT_THAT(federation.coordinator->PutObject(request), IsOk());
+  request.mutable_object()->set_size_bytes(limit + 1);
+  EXPECT_THAT(federation.coordinator->PutObject(request),
+              StatusIs(StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr(std::to_string(limit + 1)),
+                             HasSubstr(fmt::format("at most {}", limit)))));
+}
+
+TEST(Coordinator, MaxObjectBytesBoundsUploadsToo) {
+  auto config = FakeRunConfig();
+  config.mutable_limits()->set_max_object_bytes(1000);
+  FakeFederation federation(config);
+  ASSERT_THAT(federation.Open(), IsOk());
+  FakeClient a(*federation.coordinator, "a"), b(*federation.coordinator, "b");
+  ASSERT_THAT(a.Join(), IsOk());
+  ASSERT_THAT(b.Join(), IsOk());
+  EXPECT_EQ(a.Task().kind(), proto::TRAIN);
+  EXPECT_THAT(a.Upload(std::string(1001, 'x')),
+              StatusIs(StatusCode::kResourceExhausted,
+                       HasSubstr("max_object_bytes = 1000")));
 }
 
 TEST(Coordinator, AHeldCallIsAnsweredWhenItsTimeIsOver) {
@@ -292,11 +348,12 @@ TEST(Coordinator, UpdatesAreRemovedAfterTheCommitButNeverAnAdapter) {
   ASSERT_THAT(a.Join(), IsOk());
   ASSERT_THAT(b.Join(), IsOk());
   const proto::Task first = a.Task();
+  const proto::Task task_b = b.Task();
   const auto update = b.Upload(FakeAdapter(3));
   // The client names the global adapter itself as its update.
   const auto report = a.ReportFor(first.task_id(), first.global_adapter());
   EXPECT_EQ(a.Report(report)->outcome(), proto::ACCEPTED);
-  const auto of_b = b.Report(b.ReportFor(b.Task().task_id(), *update));
+  const auto of_b = b.Report(b.ReportFor(task_b.task_id(), *update));
   EXPECT_EQ(of_b->outcome(), proto::ACCEPTED);
   EXPECT_EQ(a.Task().round(), 2);
   EXPECT_FALSE(federation.objects->Has(update->sha256()));

@@ -108,6 +108,17 @@ TEST_F(LocalServerModelTest, RoundDistillationMovesTheAdapter) {
               StatusIs(StatusCode::kCancelled));
 }
 
+// Internal would end the run, not only the service.
+TEST_F(LocalServerModelTest, AStoppedEvaluationIsCancelled) {
+  config_.mutable_distillation()->set_enabled(false);
+  TANDEM_ASSERT_OK_AND_ASSIGN(auto model, LoadServerModel(config_));
+  TANDEM_ASSERT_OK_AND_ASSIGN(const TensorMap initial,
+                              model->InitialAdapter(GoOn));
+  EXPECT_THAT(
+      model->EvaluateAdapter(initial, [](int64_t, int64_t) { return false; }),
+      StatusIs(StatusCode::kCancelled, HasSubstr("of 30")));
+}
+
 TEST_F(LocalServerModelTest, ClientsGetTargetsOfTheirOwnExamples) {
   TANDEM_ASSERT_OK_AND_ASSIGN(auto model, LoadServerModel(config_));
   const auto file = folder_ / "targets.safetensors";
@@ -129,6 +140,44 @@ TEST_F(LocalServerModelTest, FreezingTheRuleFreezesA) {
     const bool is_a = name.find("lora_A") != std::string::npos;
     EXPECT_EQ(tensor.equal(initial.at(name)), is_a) << name;
   }
+}
+
+TEST_F(LocalServerModelTest, TheTeachersPassShowsProgressAndCanBeStopped) {
+  TANDEM_ASSERT_OK_AND_ASSIGN(auto model, LoadServerModel(config_));
+  int64_t examples = 0;
+  const auto stop_at_the_teacher = [&](int64_t done, int64_t total) {
+    if (done > 0) examples = total;
+    return done == 0;
+  };
+  EXPECT_THAT(model->InitialAdapter(stop_at_the_teacher),
+              StatusIs(StatusCode::kCancelled, HasSubstr("teacher")));
+  EXPECT_GT(examples, 12);  // the teacher's examples, not the student's steps
+  EXPECT_THAT(model->WriteClientTargets(folder_ / "targets.safetensors",
+                                        stop_at_the_teacher),
+              StatusIs(StatusCode::kCancelled, HasSubstr("teacher")));
+}
+
+TEST_F(LocalServerModelTest, SequencesBeyondTheContextAreNamed) {
+  const auto error = [&](const proto::ServerConfig& config) {
+    return LoadServerModel(config).status();
+  };
+  const auto names = [](const std::string& field) {
+    return StatusIs(
+        StatusCode::kInvalidArgument,
+        HasSubstr(field + ".max_sequence_tokens is 513, the model's context "
+                          "length is 512 tokens"));
+  };
+  auto config = config_;
+  config.mutable_training()->set_max_sequence_tokens(513);
+  EXPECT_THAT(error(config), names("training"));
+  config = config_;
+  config.mutable_evaluation()->set_max_sequence_tokens(513);
+  EXPECT_THAT(error(config), names("evaluation"));
+  config = config_;
+  config.mutable_distillation()->set_max_sequence_tokens(513);
+  EXPECT_THAT(error(config), names("distillation"));
+  config.mutable_distillation()->set_max_sequence_tokens(512);
+  EXPECT_THAT(error(config), IsOk());
 }
 
 TEST_F(LocalServerModelTest, MissingAndEmptyFilesAreNamed) {

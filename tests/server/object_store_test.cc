@@ -291,6 +291,19 @@ TEST_F(ObjectStoreTest, OpenSweepsOldTemporariesOnly) {
   EXPECT_TRUE(store_->Has(stored));
 }
 
+TEST_F(ObjectStoreTest, OpenSweepsUploadsThatWereGivenUp) {
+  const std::string given_up = SomeBytes(1000), fresh = SomeBytes(1000, 'b');
+  ASSERT_EQ(*Upload(given_up, 0, 400), 400);
+  ASSERT_EQ(*Upload(fresh, 0, 400), 400);
+  std::filesystem::last_write_time(
+      folder_ / "objects" / (Sha256Hex(given_up) + ".part"),
+      std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  store_ = OpenStore(folder_ / "objects");
+  EXPECT_EQ(CountFiles(folder_ / "objects"), 1);
+  EXPECT_EQ(*Upload(fresh, 0, 0), 400);
+  EXPECT_EQ(*Upload(given_up, 0, 0), 0);
+}
+
 TEST_F(ObjectStoreTest, OpenNamesWhatIsWrong) {
   EXPECT_THAT(
       FileObjectStore::Open(folder_ / "objects", 0).status(),

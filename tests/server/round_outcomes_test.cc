@@ -184,12 +184,12 @@ TEST(RoundOutcomes, ADuplicateIsAnsweredAndNotCounted) {
   ASSERT_THAT(b.Join(), IsOk());
   const proto::Task task = a.Task();
   const auto report = a.ReportFor(task.task_id(), *a.Upload(FakeAdapter(1)));
+  const auto other = a.ReportFor(task.task_id(), *a.Upload(FakeAdapter(5)));
   ASSERT_EQ(a.Report(report)->outcome(), proto::ACCEPTED);
   const auto before = *federation.Look()->LoadContributions(1, 1);
   EXPECT_EQ(a.Report(report)->outcome(), proto::ACCEPTED);
   EXPECT_EQ(a.Report(report)->outcome(), proto::ACCEPTED);
   // Another update for the same task is too late, whatever it holds.
-  const auto other = a.ReportFor(task.task_id(), *a.Upload(FakeAdapter(5)));
   EXPECT_EQ(a.Report(other)->outcome(), proto::LATE);
   EXPECT_EQ(*federation.Look()->LoadContributions(1, 1), before);
   EXPECT_EQ((*federation.Look()->LoadClient("a"))->trained_tokens, 100);
@@ -282,6 +282,7 @@ TEST(RoundOutcomes, ASilentClientLosesItsTask) {
   ASSERT_THAT(a.Join(), IsOk());
   ASSERT_THAT(b.Join(), IsOk());
   const proto::Task task_a = a.Task(), task_b = b.Task();
+  const auto late = b.ReportFor(task_b.task_id(), *b.Upload(FakeAdapter(1)));
   federation.clock.Advance(Seconds(40));
   ASSERT_THAT(a.Heartbeat(task_a.task_id()), IsOk());
   federation.clock.Advance(Seconds(40));
@@ -290,7 +291,7 @@ TEST(RoundOutcomes, ASilentClientLosesItsTask) {
   EXPECT_EQ(Outcomes(federation, 1, 1),
             (std::map<proto::TaskOutcome, int>{{proto::ACCEPTED, 1},
                                                {proto::CLIENT_LOST, 1}}));
-  EXPECT_EQ(b.Answer(task_b.task_id(), FakeAdapter(1)), proto::CLIENT_LOST);
+  EXPECT_EQ(b.Report(late)->outcome(), proto::CLIENT_LOST);
 }
 
 TEST(RoundOutcomes, JoiningAnewLosesTheTaskAndEndsTheOldSession) {
@@ -301,9 +302,12 @@ TEST(RoundOutcomes, JoiningAnewLosesTheTaskAndEndsTheOldSession) {
   ASSERT_THAT(a.Join(), IsOk());
   ASSERT_THAT(b.Join(), IsOk());
   const proto::Task task_b = b.Task();
+  const auto update = b.Upload(FakeAdapter(1));
+  ASSERT_THAT(update, IsOk());
   ASSERT_THAT(again.Join(), IsOk());
   EXPECT_THAT(b.Next(), StatusIs(StatusCode::kUnauthenticated));
-  EXPECT_EQ(again.Answer(task_b.task_id(), FakeAdapter(1)), proto::CLIENT_LOST);
+  const auto lost = again.Report(again.ReportFor(task_b.task_id(), *update));
+  EXPECT_EQ(lost->outcome(), proto::CLIENT_LOST);
   ASSERT_EQ(a.Answer(a.Task().task_id(), FakeAdapter(1)), proto::ACCEPTED);
   EXPECT_EQ(again.Next()->run_finished(), "FINISHED");
   EXPECT_EQ(Outcomes(federation, 1, 1)[proto::CLIENT_LOST], 1);
