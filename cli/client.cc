@@ -102,7 +102,7 @@ void AddClient(CLI::App& app, Chosen& chosen) {
   command->add_option("--server", flags->server,
                       "HOST:PORT, in place of the configuration's");
   AddOverrides(*command, flags->overrides);
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

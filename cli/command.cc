@@ -35,6 +35,15 @@ void AddOverrides(CLI::App& command, std::vector<std::string>& overrides) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+void AddJsonFlag(CLI::App& command, bool& json) {
+  command.add_flag("--json", json, "Machine-readable output");
+}
+
+void AddJsonFlagWithoutEffect(CLI::App& command) {
+  const std::string description = "Machine-readable output, as always";
+  command.add_flag("--json", description);
+}
+
 void PrintJson(const Json& json) {
   std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
 }

@@ -28,6 +28,11 @@ CLI::App* AddCommand(CLI::App& parent, const std::string& name,
 // --set, any number of times: "a.b.c=value" (common/config_reader.h).
 void AddOverrides(CLI::App& command, std::vector<std::string>& overrides);
 
+// --json, for commands that have another output too.
+void AddJsonFlag(CLI::App& command, bool& json);
+// --json where the output is JSON in any case; scripts may say so.
+void AddJsonFlagWithoutEffect(CLI::App& command);
+
 // To standard output; text that is not UTF-8 is printed with U+FFFD.
 void PrintJson(const Json& json);
 void PrintLine(const std::string& line);

@@ -91,7 +91,7 @@ void AddDataDictionary(CLI::App& data, Chosen& chosen) {
                    "Shorter definitions are dropped")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

@@ -16,7 +16,6 @@ struct EvalFlags {
   std::string data;
   int64_t max_examples = 0;
   int64_t max_sequence_tokens = 0;
-  bool json = true;
 };
 
 Status EvalMain(const EvalFlags& flags) {
@@ -68,9 +67,7 @@ void AddEval(CLI::App& app, Chosen& chosen) {
                    "context")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  // The output is JSON in any case; scripts may say so.
-  command->add_flag("--json", flags->json,
-                    "Machine-readable output, as always");
+  AddJsonFlagWithoutEffect(*command);
 }
 
 }  // namespace tandem::cli

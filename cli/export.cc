@@ -117,7 +117,7 @@ void AddExport(CLI::App& app, Chosen& chosen) {
                       "run's configuration");
   command->add_flag("--initial", flags->initial,
                     "The adapter before the first round");
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

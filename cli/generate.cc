@@ -92,7 +92,7 @@ void AddGenerate(CLI::App& app, Chosen& chosen) {
       ->capture_default_str();
   command->add_option("--seed", flags->sampling.seed, "Of the draws")
       ->capture_default_str();
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

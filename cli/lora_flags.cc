@@ -66,7 +66,7 @@ void AddLoraFlags(CLI::App& command, LoraFlags& flags) {
       ->capture_default_str();
   AddOptimizerFlags(command, flags);
   AddAdapterFlags(command, flags);
-  command.add_flag("--json", flags.json, "Machine-readable output");
+  AddJsonFlag(command, flags.json);
 }
 
 TrainerOptions TrainerOptionsOf(const LoraFlags& flags) {

@@ -65,7 +65,7 @@ void AddModelInfo(CLI::App& model, Chosen& chosen) {
   command
       ->add_option("--model", flags->model, "GGUF file or Hugging Face folder")
       ->required();
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

@@ -72,7 +72,7 @@ void AddModelLogits(CLI::App& model, Chosen& chosen) {
       ->delimiter(',')
       ->required();
   command->add_option("--out", flags->out, "File to write")->required();
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

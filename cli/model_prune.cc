@@ -61,7 +61,7 @@ void AddModelPrune(CLI::App& model, Chosen& chosen) {
                    "Of the file; fp32 keeps dequantised weights exactly")
       ->check(CLI::IsMember({"fp32", "bf16", "f16"}))
       ->capture_default_str();
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

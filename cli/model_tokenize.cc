@@ -72,6 +72,7 @@ void AddModelTokenize(CLI::App& model, Chosen& chosen) {
   source->require_option(1);
   command->add_flag("--special", flags->special,
                     "Read <|im_start|> and the like as control tokens");
+  AddJsonFlagWithoutEffect(*command);
 }
 
 }  // namespace tandem::cli

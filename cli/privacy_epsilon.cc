@@ -51,6 +51,7 @@ void AddPrivacyEpsilon(CLI::App& privacy, Chosen& chosen) {
   command->add_option("--steps", flags->steps, "Number of releases")
       ->required();
   command->add_option("--delta", flags->delta, "Between 0 and 1")->required();
+  AddJsonFlagWithoutEffect(*command);
 }
 
 }  // namespace tandem::cli

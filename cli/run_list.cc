@@ -51,7 +51,7 @@ void AddRunList(CLI::App& run, Chosen& chosen) {
       ->add_option("--state", flags->state,
                    "A run's state directory, or a folder of such")
       ->required();
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cli/command.h"
+#include "cli/run_json.h"
 #include "server/round_state.h"
 
 namespace tandem::cli {
@@ -13,6 +14,23 @@ std::unique_ptr<ProgressBar> NewBar(const std::string& phase) {
   static const SystemClock clock;
   return std::make_unique<ProgressBar>(phase, "done", clock, std::cerr,
                                        StandardErrorIsTerminal());
+}
+
+std::string EndLine(const RunSummary& summary) {
+  const std::string where = summary.directory.string();
+  if (summary.state == RunState::kRunning) {
+    return fmt::format("run {} stopped; the same command goes on with it",
+                       where);
+  }
+  return fmt::format("run {}: {}{}", where, NameOf(summary.state),
+                     summary.reason.empty() ? "" : ", " + summary.reason);
+}
+
+Status ShowEndAsJson(const RunSummary& summary) {
+  TANDEM_ASSIGN_OR_RETURN(const RunReport report,
+                          ReadRunReport(summary.directory));
+  PrintJson(RunJson(report));
+  return OkStatus();
 }
 
 }  // namespace
@@ -37,8 +55,8 @@ std::string RoundLine(const RoundReport& round) {
 
 RunObserver RunProgress::Observer() {
   RunObserver observer;
-  observer.on_listening = [](const std::string& address) {
-    std::cout << "listening on " << address << std::endl;
+  observer.on_listening = [this](const std::string& address) {
+    address_out_ << "listening on " << address << std::endl;
   };
   observer.on_phase = [this](const std::string& phase, int64_t done,
                              int64_t total) { ShowPhase(phase, done, total); };
@@ -63,21 +81,14 @@ void RunProgress::ShowRound(const RoundReport& round) {
   std::cerr << RoundLine(round) << std::endl;
 }
 
-Status ShowEnd(const RunSummary& summary) {
-  const std::string where = summary.directory.string();
-  switch (summary.state) {
-    case RunState::kRunning:
-      PrintLine(fmt::format("run {} stopped; the same command goes on with it",
-                            where));
-      return OkStatus();
-    case RunState::kFailed:
-      return Aborted("run {} failed: {}", where, summary.reason);
-    default:
-      PrintLine(
-          fmt::format("run {}: {}{}", where, NameOf(summary.state),
-                      summary.reason.empty() ? "" : ", " + summary.reason));
-      return OkStatus();
+Status ShowEnd(const RunSummary& summary, bool json) {
+  if (json) TANDEM_RETURN_IF_ERROR(ShowEndAsJson(summary));
+  if (summary.state == RunState::kFailed) {
+    return Aborted("run {} failed: {}", summary.directory.string(),
+                   summary.reason);
   }
+  if (!json) PrintLine(EndLine(summary));
+  return OkStatus();
 }
 
 }  // namespace tandem::cli

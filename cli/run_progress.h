@@ -2,7 +2,9 @@
 #ifndef TANDEM_CLI_RUN_PROGRESS_H_
 #define TANDEM_CLI_RUN_PROGRESS_H_
 
+#include <iostream>
 #include <memory>
+#include <ostream>
 #include <string>
 
 #include "cli/progress_bar.h"
@@ -14,9 +16,12 @@
 namespace tandem::cli {
 
 // A bar for each phase and a line for each round, on standard error; the
-// address, on standard output, where scripts wait for it.
+// address, on standard output, where scripts wait for it. With `json` standard
+// output is left to ShowEnd, and the address is on standard error too.
 class RunProgress {
  public:
+  explicit RunProgress(bool json)
+      : address_out_(json ? std::cerr : std::cout) {}
   // REQUIRES: this outlives all calls of the observer.
   RunObserver Observer();
 
@@ -24,6 +29,7 @@ class RunProgress {
   void ShowPhase(const std::string& phase, int64_t done, int64_t total);
   void ShowRound(const RoundReport& round);
 
+  std::ostream& address_out_;
   std::string phase_;
   std::unique_ptr<ProgressBar> bar_;
 };
@@ -32,8 +38,9 @@ class RunProgress {
 // with bits per byte behind each name.
 std::string RoundLine(const RoundReport& round);
 
-// Says how the run ended: an error for FAILED, else a line on standard output.
-Status ShowEnd(const RunSummary& summary);
+// Says on standard output how the run ended, in a line or, with `json`, as `run
+// show --json` does. An error for FAILED, which has no line.
+Status ShowEnd(const RunSummary& summary, bool json);
 
 }  // namespace tandem::cli
 

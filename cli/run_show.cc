@@ -70,7 +70,7 @@ void AddRunShow(CLI::App& run, Chosen& chosen) {
       [flags] { return RunShowMain(*flags); });
   command->add_option("--state", flags->state, "The run's state directory")
       ->required();
-  command->add_flag("--json", flags->json, "Machine-readable output");
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

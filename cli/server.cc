@@ -17,6 +17,7 @@ namespace {
 struct ServerFlags {
   std::string config;
   std::vector<std::string> overrides;
+  bool json = false;
 };
 
 Status ServerMain(const ServerFlags& flags) {
@@ -26,10 +27,10 @@ Status ServerMain(const ServerFlags& flags) {
       InitLogging(config.log().level(), config.log().file()));
   SetThreads(config.model().threads());
   StopRequest stop;
-  RunProgress progress;
+  RunProgress progress(flags.json);
   TANDEM_ASSIGN_OR_RETURN(const RunSummary summary,
                           RunServer(config, progress.Observer(), stop.flag()));
-  return ShowEnd(summary);
+  return ShowEnd(summary, flags.json);
 }
 
 }  // namespace
@@ -46,6 +47,7 @@ void AddServer(CLI::App& app, Chosen& chosen) {
   command->add_option("--config", flags->config, "YAML, see proto/config.proto")
       ->required();
   AddOverrides(*command, flags->overrides);
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

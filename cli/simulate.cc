@@ -29,6 +29,7 @@ struct SimulateFlags {
   std::string config;
   std::vector<std::string> overrides;
   int clients = 2;
+  bool json = false;
 };
 
 // Client i holds file i modulo their number; clients that share a file take
@@ -128,12 +129,12 @@ class SimulatedClients {
   std::vector<std::jthread> threads_;  // the last member: uses the others
 };
 
-Status Simulate(const proto::ServerConfig& config, int clients) {
+Status Simulate(const proto::ServerConfig& config, int clients, bool json) {
   TANDEM_ASSIGN_OR_RETURN(std::vector<LocalData> data,
                           ShareOut(config.simulation(), clients));
   SystemClock clock;
   StopRequest stop;
-  RunProgress progress;
+  RunProgress progress(json);
   TANDEM_ASSIGN_OR_RETURN(const std::unique_ptr<RunHost> host,
                           RunHost::Open(config, progress.Observer(), clock));
   TANDEM_ASSIGN_OR_RETURN(
@@ -148,7 +149,7 @@ Status Simulate(const proto::ServerConfig& config, int clients) {
   const Status clients_status = threads.Join();
   TANDEM_RETURN_IF_ERROR(summary.status());
   TANDEM_RETURN_IF_ERROR(clients_status);
-  return ShowEnd(*summary);
+  return ShowEnd(*summary, json);
 }
 
 Status SimulateMain(const SimulateFlags& flags) {
@@ -158,7 +159,7 @@ Status SimulateMain(const SimulateFlags& flags) {
       InitLogging(config.log().level(), config.log().file()));
   SetThreads(config.model().threads());
   AdaptToSimulation(flags.clients, config);
-  return Simulate(config, flags.clients);
+  return Simulate(config, flags.clients, flags.json);
 }
 
 }  // namespace
@@ -182,6 +183,7 @@ void AddSimulate(CLI::App& app, Chosen& chosen) {
       ->required()
       ->check(CLI::Range(1, 100000));
   AddOverrides(*command, flags->overrides);
+  AddJsonFlag(*command, flags->json);
 }
 
 }  // namespace tandem::cli

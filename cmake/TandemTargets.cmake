@@ -49,5 +49,6 @@ function(tandem_add_cases entry label filter)
   endif()
   add_test(NAME ${entry} COMMAND ${executable} --gtest_filter=${filter} --gtest_shuffle
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
-  set_tests_properties(${entry} PROPERTIES LABELS ${label} TIMEOUT 900)
+  # The longest first: cli waits for processes, model cuts files at every place.
+  set_tests_properties(${entry} PROPERTIES LABELS ${label} TIMEOUT 900 COST $<IF:$<STREQUAL:${entry},cli>,2,$<STREQUAL:${entry},model>>)
 endfunction()

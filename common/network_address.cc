@@ -1,9 +1,15 @@
 #include "common/network_address.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
+#include <memory>
 
 namespace tandem {
 namespace {
@@ -12,6 +18,25 @@ Status Malformed(const std::string& text, const std::string& why) {
   return InvalidArgument(
       "address '{}': {}, expected HOST:PORT such as 127.0.0.1:50551", text,
       why);
+}
+
+Status CannotListen(const NetworkAddress& address, const char* why) {
+  return FailedPrecondition("cannot listen on {}:{}: {}", address.host,
+                            address.port, why);
+}
+
+// The errno of a bind that ends at once; 0: it went well. Connections of a
+// server that was killed may linger on the port, its listener may not.
+int TryBind(const addrinfo& where) {
+  const int probe =
+      ::socket(where.ai_family, SOCK_STREAM | SOCK_CLOEXEC, /*protocol=*/0);
+  if (probe < 0) return errno;
+  const int on = 1;
+  ::setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  const bool bound = ::bind(probe, where.ai_addr, where.ai_addrlen) == 0;
+  const int error = bound ? 0 : errno;
+  ::close(probe);
+  return error;
 }
 
 }  // namespace
@@ -60,6 +85,25 @@ Status CheckPlaintextAllowed(const NetworkAddress& address) {
       "plaintext, and transport security is not available yet; reach another "
       "machine through a tunnel that ends on loopback",
       address.host, address.port);
+}
+
+Status CheckCanListen(const NetworkAddress& address) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int code =
+      ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(),
+                    &hints, &found);
+  if (code != 0) return CannotListen(address, ::gai_strerror(code));
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found,
+                                                             ::freeaddrinfo);
+  // A name may stand for several; one of them is enough to listen.
+  int error = 0;
+  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
+    error = TryBind(*at);
+    if (error == 0) return OkStatus();
+  }
+  return CannotListen(address, std::strerror(error));
 }
 
 }  // namespace tandem

@@ -25,6 +25,11 @@ bool IsLoopback(const std::string& host);
 // may go nowhere else.
 Status CheckPlaintextAllowed(const NetworkAddress& address);
 
+// Takes `address` as a listener would and lets it go again. FailedPrecondition,
+// naming it and the system's reason, where it is taken or not this machine's.
+// OK promises nothing: another process may be faster.
+Status CheckCanListen(const NetworkAddress& address);
+
 }  // namespace tandem
 
 #endif  // TANDEM_COMMON_NETWORK_ADDRESS_H_

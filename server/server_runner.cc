@@ -1,11 +1,7 @@
 #include "server/server_runner.h"
 
 #include <grpcpp/grpcpp.h>
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -21,25 +17,6 @@ namespace {
 // Room in a message beside its chunk.
 constexpr int kMessageOverheadBytes = 64 * 1024;
 constexpr auto kShutdownGrace = std::chrono::seconds(2);
-
-// gRPC says that it could not listen but not why; the system does.
-std::string WhyNotListening(const NetworkAddress& address) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int code =
-      ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(),
-                    &hints, &found);
-  if (code != 0) return ::gai_strerror(code);
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found,
-                                                             ::freeaddrinfo);
-  const int probe = ::socket(found->ai_family, SOCK_STREAM, 0);
-  const bool failed =
-      probe < 0 || ::bind(probe, found->ai_addr, found->ai_addrlen) != 0;
-  const int error = errno;
-  if (probe >= 0) ::close(probe);
-  return failed ? std::generic_category().message(error) : "unknown reason";
-}
 
 struct Listener {
   std::unique_ptr<grpc::Server> server;
@@ -69,8 +46,9 @@ StatusOr<Listener> Listen(const proto::ServerConfig& config,
   builder.RegisterService(&service);
   Listener listener{builder.BuildAndStart(), text};
   if (listener.server == nullptr || port == 0) {
-    return FailedPrecondition("cannot listen on {}: {}", text,
-                              WhyNotListening(address));
+    // gRPC does not say why; the system does.
+    TANDEM_RETURN_IF_ERROR(CheckCanListen(address));
+    return FailedPrecondition("cannot listen on {}: unknown reason", text);
   }
   listener.address = text.substr(0, text.rfind(':') + 1) + std::to_string(port);
   return listener;
@@ -85,6 +63,8 @@ StatusOr<RunSummary> RunServer(const proto::ServerConfig& config,
   TANDEM_ASSIGN_OR_RETURN(const NetworkAddress address,
                           ParseNetworkAddress(config.listen().address()));
   TANDEM_RETURN_IF_ERROR(CheckPlaintextAllowed(address));
+  // Before minutes go into reading models and distilling.
+  TANDEM_RETURN_IF_ERROR(CheckCanListen(address));
   const auto on_listening = observer.on_listening;
   TANDEM_ASSIGN_OR_RETURN(const std::unique_ptr<RunHost> host,
                           RunHost::Open(config, std::move(observer), clock));

@@ -84,7 +84,7 @@ TEST_F(ModelCommandsTest, PruneKeepsWeightsOfTheLayersThatStay) {
 TEST_F(ModelCommandsTest, TokenizeReadsTextFilesAndLines) {
   // The tiny vocabulary: 3 control tokens, 256 bytes, "th", "the".
   const nlohmann::json ids = SucceedWithJson(
-      {"model", "tokenize", "--model", model(), "--text", "the"});
+      {"model", "tokenize", "--model", model(), "--text", "the", "--json"});
   EXPECT_EQ(ids, nlohmann::json({260}));
   std::ofstream(out("text")) << "the<|im_end|>";
   const Words file = {"model", "tokenize", "--model",

@@ -10,33 +10,33 @@
 
 #include "model/adapter.h"
 #include "model/checkpoint.h"
+#include "tests/testing/limited_disk.h"
 #include "tests/testing/run_tandem.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_folder.h"
 #include "tests/testing/tiny_checkpoint.h"
+#include "tests/testing/tiny_run_files.h"
 
 namespace tandem::cli {
 namespace {
 
 using ::tandem::testing::CommandResult;
 using ::tandem::testing::Contents;
+using ::tandem::testing::GrowSmallDisk;
+using ::tandem::testing::InChildProcess;
 using ::tandem::testing::IsOk;
+using ::tandem::testing::MountSmallDisk;
 using ::tandem::testing::RunTandem;
-using ::tandem::testing::TempFolder;
 using ::tandem::testing::TinyCheckpoint;
+using ::tandem::testing::TinyRunFiles;
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Words = std::vector<std::string>;
 
 class SimulateTest : public ::testing::Test {
  protected:
-  SimulateTest() : checkpoint_(TinyCheckpoint()) {
-    EXPECT_THAT(SaveHuggingFace(checkpoint_, at::kFloat, path("model")),
-                IsOk());
-    WriteExamples("a.jsonl", "first");
-    WriteExamples("b.jsonl", "second");
-    WriteExamples("aux.jsonl", "third");
+  SimulateTest() {
     std::ofstream(path("server.yaml")) << fmt::format(
         R"(run: {{name: tiny, directory: {0}/run}}
 model: {{student: {0}/model, teacher: {0}/model, compute_dtype: fp32}}
@@ -56,19 +56,10 @@ simulation:
     - {{name: a, train: {0}/a.jsonl, evaluation: {0}/a.jsonl}}
     - {{name: b, train: {0}/b.jsonl, evaluation: {0}/b.jsonl}}
 )",
-        folder_.path().string());
+        files_.folder());
   }
 
-  std::string path(const std::string& name) const { return folder_ / name; }
-
-  void WriteExamples(const std::string& name, const std::string& word) {
-    std::ofstream lines(path(name));
-    for (int i = 0; i < 6; ++i) {
-      lines << fmt::format(R"({{"prompt": "{}", "completion": "{} word"}})", i,
-                           word)
-            << '\n';
-    }
-  }
+  std::string path(const std::string& name) const { return files_.path(name); }
 
   CommandResult Simulate(const Words& more = {}) {
     Words words = {"simulate", "--config", path("server.yaml"), "--clients",
@@ -86,8 +77,7 @@ simulation:
     return RunTandem(words);
   }
 
-  const TempFolder folder_;
-  const Checkpoint checkpoint_;
+  const TinyRunFiles files_;
 };
 
 TEST_F(SimulateTest, RunsAllRoundsAndReportsThem) {
@@ -123,10 +113,11 @@ TEST_F(SimulateTest, RunsAllRoundsAndReportsThem) {
 TEST_F(SimulateTest, ExportsLoadAndDifferFromTheStudent) {
   ASSERT_EQ(Simulate().code, 0);
   EXPECT_EQ(Export({"--format", "peft", "--out", path("peft")}).code, 0);
-  TANDEM_ASSERT_OK_AND_ASSIGN(const Adapter adapter,
-                              LoadAdapter(path("peft"), checkpoint_.config));
-  const Checkpoint merged = MergeAdapter(checkpoint_, adapter);
-  EXPECT_NE(Digest(merged), Digest(checkpoint_));
+  TANDEM_ASSERT_OK_AND_ASSIGN(
+      const Adapter adapter,
+      LoadAdapter(path("peft"), files_.checkpoint().config));
+  const Checkpoint merged = MergeAdapter(files_.checkpoint(), adapter);
+  EXPECT_NE(Digest(merged), Digest(files_.checkpoint()));
 
   EXPECT_EQ(
       Export({"--format", "hf", "--type", "f32", "--out", path("hf")}).code, 0);
@@ -155,7 +146,6 @@ TEST_F(SimulateTest, ExportRefusesAnotherStudent) {
   EXPECT_FALSE(std::filesystem::exists(path("peft")));
 }
 
-// A).
 TEST_F(SimulateTest, OneSeedGivesOneResult) {
   ASSERT_EQ(Simulate({"--set", "privacy.insecure_noise_seed_for_tests=7"}).code,
             0);
@@ -178,6 +168,43 @@ TEST_F(SimulateTest, BudgetStopsTheRunInAClearState) {
   EXPECT_THAT(result.out, HasSubstr("BUDGET_EXHAUSTED"));
   EXPECT_EQ(Show()["state"], "BUDGET_EXHAUSTED");
 }
+
+TEST_F(SimulateTest, JsonIsTheReportAndAllThatIsPrinted) {
+  const CommandResult result = Simulate({"--set", "rounds.count=1", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out, nullptr, false), Show());
+}
+
+// Kibibytes of disk: too few for an empty database, for the first adapter, for
+// the first round.
+class FullDiskTest : public SimulateTest,
+                     public ::testing::WithParamInterface<int> {};
+
+TEST_P(FullDiskTest, SaysSoAndGoesOnWhenThereIsRoom) {
+  std::filesystem::create_directory(path("run"));
+  InChildProcess([this] {
+    if (!MountSmallDisk(path("run"), GetParam())) {
+      std::ofstream(path("not-mounted")) << "x";
+      return;
+    }
+    const CommandResult full = Simulate();
+    EXPECT_EQ(full.code, 1);
+    EXPECT_THAT(full.err.substr(full.err.rfind("tandem: ")),
+                AllOf(HasSubstr(path("run/")),
+                      AnyOf(HasSubstr("No space left on device"),
+                            HasSubstr("database or disk is full"))));
+    ASSERT_TRUE(GrowSmallDisk(path("run"), 16 * 1024));
+    const CommandResult result = Simulate();
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(Show()["rounds_committed"], 2);
+  });
+  if (std::filesystem::exists(path("not-mounted"))) {
+    GTEST_SKIP() << "this machine does not let a process mount a file system "
+                    "of its own";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, FullDiskTest, ::testing::Values(64, 128, 320));
 
 TEST_F(SimulateTest, MissingPrivateDataFails) {
   std::filesystem::remove(path("b.jsonl"));

@@ -107,7 +107,7 @@ TEST(FailureTest, OverrideOutOfRange) {
 TEST(PrivacyEpsilonTest, PrintsJson) {
   const CommandResult result = RunTandem(
       {"privacy", "epsilon", "--noise-multiplier", "1.1", "--sampling-rate",
-       "0.01", "--steps", "1000", "--delta", "1e-5"});
+       "0.01", "--steps", "1000", "--delta", "1e-5", "--json"});
   ASSERT_EQ(result.code, 0) << result.err;
   const auto json = nlohmann::json::parse(result.out);
   EXPECT_NEAR(json["epsilon"].get<double>(), 1.7252908180449444, 1e-9);

@@ -55,6 +55,13 @@ inline bool MountSmallDisk(const std::filesystem::path& folder, int kibibytes) {
   return ::mount("tmpfs", folder.c_str(), "tmpfs", 0, options.c_str()) == 0;
 }
 
+// Makes room on a disk of MountSmallDisk; what it holds stays.
+inline bool GrowSmallDisk(const std::filesystem::path& folder, int kibibytes) {
+  const std::string options = "size=" + std::to_string(kibibytes) + "k";
+  return ::mount(nullptr, folder.c_str(), nullptr, MS_REMOUNT,
+                 options.c_str()) == 0;
+}
+
 }  // namespace tandem::testing
 
 #endif  // TANDEM_TESTS_TESTING_LIMITED_DISK_H_

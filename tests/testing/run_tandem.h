@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/testing/background_process.h"
 #include "tests/testing/temp_folder.h"
 
 namespace tandem::testing {
@@ -34,12 +35,18 @@ inline std::string Contents(const std::filesystem::path& path) {
   return bytes.str();
 }
 
-// REQUIRES: TANDEM_BINARY is defined as the path of the command.
+// REQUIRES: TANDEM_BINARY is defined as the path of the command; so below.
+inline std::vector<std::string> TandemCommand(
+    std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), TANDEM_BINARY);
+  return arguments;
+}
+
 inline CommandResult RunTandem(const std::vector<std::string>& arguments) {
   const TempFolder folder;
-  std::string line = "OMP_NUM_THREADS=1 " + ShellQuoted(TANDEM_BINARY);
-  for (const std::string& argument : arguments) {
-    line += " " + ShellQuoted(argument);
+  std::string line = "OMP_NUM_THREADS=1";
+  for (const std::string& word : TandemCommand(arguments)) {
+    line += " " + ShellQuoted(word);
   }
   line += " >" + ShellQuoted(folder / "out") + " 2>" +
           ShellQuoted(folder / "err") + " </dev/null";
@@ -47,6 +54,14 @@ inline CommandResult RunTandem(const std::vector<std::string>& arguments) {
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1,
           Contents(folder / "out"), Contents(folder / "err")};
 }
+
+// `tandem ARGUMENTS` beside the test, in `folder`.
+class BackgroundTandem : public BackgroundProcess {
+ public:
+  BackgroundTandem(const std::vector<std::string>& arguments,
+                   const std::string& folder)
+      : BackgroundProcess(TandemCommand(arguments), folder) {}
+};
 
 }  // namespace tandem::testing
 
