@@ -1,11 +1,12 @@
 #include "model/ggml_blocks.h"
 
-#include <c10/util/Half.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
+
+#include "model/ggml_bytes.h"
+#include "model/ggml_k_blocks.h"
 
 namespace tandem {
 namespace {
@@ -14,22 +15,6 @@ constexpr int kBlock = 32;        // weights in a quantised block
 constexpr int kHalfBlock = 16;    // nibbles: weight j low, weight j + 16 high
 constexpr int kScaleBytes = 2;    // an f16
 constexpr int kHighBitBytes = 4;  // Q5: the fifth bit of each weight
-
-template <typename T>
-T Load(const std::byte* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof(T));
-  return value;
-}
-
-float LoadHalf(const std::byte* bytes) {
-  return c10::detail::fp16_ieee_to_fp32_value(Load<uint16_t>(bytes));
-}
-
-void StoreHalf(float value, std::byte* bytes) {
-  const uint16_t half = c10::detail::fp16_ieee_from_fp32_value(value);
-  std::memcpy(bytes, &half, sizeof(half));
-}
 
 void DecodeF32(const std::byte* bytes, int64_t blocks, float* values) {
   std::memcpy(values, bytes, static_cast<size_t>(blocks) * sizeof(float));
@@ -49,7 +34,7 @@ void EncodeF16(const float* values, int64_t blocks, std::byte* bytes) {
 
 void DecodeBF16(const std::byte* bytes, int64_t blocks, float* values) {
   for (int64_t i = 0; i < blocks; ++i) {
-    const uint32_t bits = Load<uint16_t>(bytes + 2 * i);
+    const uint32_t bits = LoadBytes<uint16_t>(bytes + 2 * i);
     values[i] = std::bit_cast<float>(bits << 16);
   }
 }
@@ -73,6 +58,7 @@ void EncodeBF16(const float* values, int64_t blocks, std::byte* bytes) {
 // The product of an f16 scale and a quant of at most 8 bits is exact in fp32,
 // so a compiler that fuses it with the addition of a minimum changes nothing.
 struct Q4_0 {  // d (n - 8)
+  static constexpr int kValues = kBlock;
   static constexpr int kBytes = kScaleBytes + kHalfBlock;
   static void Decode(const std::byte* block, float* values) {
     const float d = LoadHalf(block);
@@ -105,6 +91,7 @@ struct Q4_0 {  // d (n - 8)
 };
 
 struct Q4_1 {  // d n + m
+  static constexpr int kValues = kBlock;
   static constexpr int kBytes = 2 * kScaleBytes + kHalfBlock;
   static void Decode(const std::byte* block, float* values) {
     const float d = LoadHalf(block);
@@ -124,10 +111,11 @@ int FiveBits(uint32_t high_bits, int j, int nibble) {
 }
 
 struct Q5_0 {  // d (n - 16)
+  static constexpr int kValues = kBlock;
   static constexpr int kBytes = kScaleBytes + kHighBitBytes + kHalfBlock;
   static void Decode(const std::byte* block, float* values) {
     const float d = LoadHalf(block);
-    const auto high_bits = Load<uint32_t>(block + kScaleBytes);
+    const auto high_bits = LoadBytes<uint32_t>(block + kScaleBytes);
     const auto* nibbles = block + kScaleBytes + kHighBitBytes;
     for (int j = 0; j < kHalfBlock; ++j) {
       const int pair = std::to_integer<int>(nibbles[j]);
@@ -140,11 +128,12 @@ struct Q5_0 {  // d (n - 16)
 };
 
 struct Q5_1 {  // d n + m
+  static constexpr int kValues = kBlock;
   static constexpr int kBytes = 2 * kScaleBytes + kHighBitBytes + kHalfBlock;
   static void Decode(const std::byte* block, float* values) {
     const float d = LoadHalf(block);
     const float m = LoadHalf(block + kScaleBytes);
-    const auto high_bits = Load<uint32_t>(block + 2 * kScaleBytes);
+    const auto high_bits = LoadBytes<uint32_t>(block + 2 * kScaleBytes);
     const auto* nibbles = block + 2 * kScaleBytes + kHighBitBytes;
     for (int j = 0; j < kHalfBlock; ++j) {
       const int pair = std::to_integer<int>(nibbles[j]);
@@ -157,11 +146,13 @@ struct Q5_1 {  // d n + m
 };
 
 struct Q8_0 {  // d n
+  static constexpr int kValues = kBlock;
   static constexpr int kBytes = kScaleBytes + kBlock;
   static void Decode(const std::byte* block, float* values) {
     const float d = LoadHalf(block);
     for (int j = 0; j < kBlock; ++j) {
-      values[j] = d * static_cast<float>(Load<int8_t>(block + kScaleBytes + j));
+      values[j] =
+          d * static_cast<float>(LoadBytes<int8_t>(block + kScaleBytes + j));
     }
   }
   static void Encode(const float* values, std::byte* block) {
@@ -179,29 +170,50 @@ struct Q8_0 {  // d n
   }
 };
 
+struct IQ4_NL {  // d table[n]: steps that grow away from zero
+  static constexpr int kValues = kBlock;
+  static constexpr int kBytes = kScaleBytes + kHalfBlock;
+  static constexpr float kSteps[] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                     1,    13,   25,  38,  53,  69,  89,  113};
+  static void Decode(const std::byte* block, float* values) {
+    const float d = LoadHalf(block);
+    const auto* nibbles = block + kScaleBytes;
+    for (int j = 0; j < kHalfBlock; ++j) {
+      const int pair = std::to_integer<int>(nibbles[j]);
+      values[j] = d * kSteps[pair & 15];
+      values[j + kHalfBlock] = d * kSteps[pair >> 4];
+    }
+  }
+};
+
 template <typename Format>
 void DecodeAll(const std::byte* bytes, int64_t blocks, float* values) {
   for (int64_t i = 0; i < blocks; ++i) {
-    Format::Decode(bytes + i * Format::kBytes, values + i * kBlock);
+    Format::Decode(bytes + i * Format::kBytes, values + i * Format::kValues);
   }
 }
 
 template <typename Format>
 void EncodeAll(const float* values, int64_t blocks, std::byte* bytes) {
   for (int64_t i = 0; i < blocks; ++i) {
-    Format::Encode(values + i * kBlock, bytes + i * Format::kBytes);
+    Format::Encode(values + i * Format::kValues, bytes + i * Format::kBytes);
   }
 }
 
 template <typename Format>
 constexpr GgmlFormat ReadOnly(GgmlType type, std::string_view name) {
-  return {type, name, kBlock, Format::kBytes, DecodeAll<Format>, nullptr};
+  return {type,   name, Format::kValues, Format::kBytes, DecodeAll<Format>,
+          nullptr};
 }
 
 template <typename Format>
 constexpr GgmlFormat ReadWrite(GgmlType type, std::string_view name) {
-  return {
-      type, name, kBlock, Format::kBytes, DecodeAll<Format>, EncodeAll<Format>};
+  return {type,
+          name,
+          Format::kValues,
+          Format::kBytes,
+          DecodeAll<Format>,
+          EncodeAll<Format>};
 }
 
 constexpr GgmlFormat kFormats[] = {
@@ -213,6 +225,12 @@ constexpr GgmlFormat kFormats[] = {
     ReadOnly<Q5_0>(GgmlType::kQ5_0, "Q5_0"),
     ReadOnly<Q5_1>(GgmlType::kQ5_1, "Q5_1"),
     ReadWrite<Q8_0>(GgmlType::kQ8_0, "Q8_0"),
+    ReadOnly<Q2K>(GgmlType::kQ2_K, "Q2_K"),
+    ReadOnly<Q3K>(GgmlType::kQ3_K, "Q3_K"),
+    ReadOnly<Q4K>(GgmlType::kQ4_K, "Q4_K"),
+    ReadOnly<Q5K>(GgmlType::kQ5_K, "Q5_K"),
+    ReadOnly<Q6K>(GgmlType::kQ6_K, "Q6_K"),
+    ReadOnly<IQ4_NL>(GgmlType::kIQ4_NL, "IQ4_NL"),
 };
 
 }  // namespace

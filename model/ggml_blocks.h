@@ -1,6 +1,6 @@
-// GGML's tensor encodings: plain floats, and blocks of 32 weights that share a
-// scale (ggml-common.h, ggml-quants.c of ggml-org/llama.cpp). Decoding is
-// exact; encoding follows the reference quantisers.
+// GGML's tensor encodings: plain floats, and blocks of 32 or 256 weights that
+// share scales (ggml-common.h, ggml-quants.c of ggml-org/llama.cpp). Decoding
+// is exact; encoding follows the reference quantisers.
 #ifndef TANDEM_MODEL_GGML_BLOCKS_H_
 #define TANDEM_MODEL_GGML_BLOCKS_H_
 
@@ -20,6 +20,12 @@ enum class GgmlType : uint32_t {
   kQ5_0 = 6,
   kQ5_1 = 7,
   kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kIQ4_NL = 20,
   kBF16 = 30
 };
 

@@ -102,13 +102,29 @@ ALPHABET = [chr(c) for c in [*range(33, 127), *range(161, 173),
                              *range(174, 256), *range(256, 324)]]
 
 
-def write_tiny_model(path, types):
+# Where a block holds f16 scales, in types that the package cannot quantise to.
+SCALES = {Type.Q2_K: (80, 82), Type.Q3_K: (108,), Type.Q4_K: (0, 2),
+          Type.Q5_K: (0, 2), Type.Q6_K: (208,), Type.IQ4_NL: (0,)}
+
+
+def random_blocks(shape, type_, random):
+    """Any bytes are a block, as long as its scales are finite."""
+    values, size = gguf.GGML_QUANT_SIZES[type_]
+    blocks = random.integers(
+        0, 256, (shape[0], shape[1] // values, size), np.uint8)
+    for at in SCALES[type_]:
+        scales = random.standard_normal(blocks.shape[:2]).astype(np.float16)
+        blocks[:, :, at:at + 2] = scales[..., None].view(np.uint8)
+    return blocks.reshape(shape[0], -1)
+
+
+def write_tiny_model(path, types, width=64):
     """A two-layer llama whose matrices take `types` in turn, and its values."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(2)
     writer.add_context_length(128)
-    writer.add_embedding_length(64)
-    writer.add_feed_forward_length(96)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(2 * width)
     writer.add_head_count(4)
     writer.add_head_count_kv(2)
     writer.add_layer_norm_rms_eps(1e-6)
@@ -119,17 +135,23 @@ def write_tiny_model(path, types):
     writer.add_token_types([3] + [1] * (len(ALPHABET) + 1))
     writer.add_token_merges(["t h"])
     random = np.random.default_rng(0)
-    shapes = {"token_embd": (258, 64), "output": (258, 64), "output_norm": (64,)}
+    shapes = {"token_embd": (258, width), "output": (258, width),
+              "output_norm": (width,)}
     for layer in range(2):
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in {
-            "attn_norm": (64,), "attn_q": (64, 64), "attn_k": (32, 64),
-            "attn_v": (32, 64), "attn_output": (64, 64), "ffn_norm": (64,),
-            "ffn_gate": (96, 64), "ffn_up": (96, 64), "ffn_down": (64, 96),
+            "attn_norm": (width,), "attn_q": (width, width),
+            "attn_k": (width // 2, width), "attn_v": (width // 2, width),
+            "attn_output": (width, width), "ffn_norm": (width,),
+            "ffn_gate": (2 * width, width), "ffn_up": (2 * width, width),
+            "ffn_down": (width, 2 * width),
         }.items()}
     for i, (name, shape) in enumerate(shapes.items()):
-        values = random.standard_normal(shape, dtype=np.float32)
         type_ = types[i % len(types)] if len(shape) == 2 else Type.F32
-        data = gguf.quantize(values, type_)
+        if type_ in SCALES:
+            data = random_blocks(shape, type_, random)
+        else:
+            data = gguf.quantize(
+                random.standard_normal(shape, dtype=np.float32), type_)
         writer.add_tensor(f"{name}.weight", data, raw_dtype=type_)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -139,9 +161,9 @@ def write_tiny_model(path, types):
 
 @pytest.mark.parametrize("type_", [
     Type.F32, Type.F16, Type.BF16, Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1,
-    Type.Q8_0])
+    Type.Q8_0, *SCALES])
 def test_every_type_is_dequantised_bit_for_bit(type_, dump, tmp_path):
-    write_tiny_model(tmp_path / "tiny.gguf", [type_])
+    write_tiny_model(tmp_path / "tiny.gguf", [type_], width=256)
     dump(tmp_path / "tiny.gguf", tmp_path / "out.safetensors")
     reader = gguf.GGUFReader(tmp_path / "tiny.gguf")
     assert {t.tensor_type for t in reader.tensors if len(t.shape) == 2} == {type_}
@@ -152,10 +174,10 @@ def test_other_types_are_refused_by_name(dump, tmp_path):
     write_tiny_model(tmp_path / "tiny.gguf", [Type.F32])
     data = bytearray((tmp_path / "tiny.gguf").read_bytes())
     at = data.index(b"token_embd.weight") + len(b"token_embd.weight") + 4 + 16
-    data[at] = 12  # Q4_K
+    data[at] = 16  # IQ2_XXS
     (tmp_path / "tiny.gguf").write_bytes(data)
     message = dump(tmp_path / "tiny.gguf", tmp_path / "o.safetensors", code=1)
-    assert "tensor type 12 is not one of F32" in message
+    assert "tensor type 16 is not one of F32" in message
 
 
 @pytest.mark.parametrize("name,matrices,tables,file_type", [

@@ -190,10 +190,27 @@ TEST(GgmlBlocks, HalvesCoverSubnormalsAndLimits) {
 }
 
 TEST(GgmlBlocks, UnknownIdsAreNull) {
-  EXPECT_EQ(FindGgmlFormat(12), nullptr);
+  EXPECT_EQ(FindGgmlFormat(16), nullptr);
   EXPECT_EQ(FindGgmlFormat(0xffffffff), nullptr);
   EXPECT_EQ(FindGgmlFormat(8)->name, "Q8_0");
   EXPECT_THAT(KnownGgmlTypes(), HasSubstr("Q5_1"));
+}
+
+// Group 5 of 8: its low nibbles in byte 9, its high bits in bytes 1 and 5.
+TEST(GgmlBlocks, Q4KTakesItsLastScalesFromThreePlaces) {
+  std::vector<std::byte> block(144);
+  block[1] = static_cast<std::byte>(kHalfOne >> 8);
+  block[3] = static_cast<std::byte>(kHalfTwo >> 8);
+  std::byte* scales = block.data() + 4;
+  scales[9] = static_cast<std::byte>(10 | 3 << 4);
+  scales[1] = static_cast<std::byte>(2 << 6);  // scale 42
+  scales[5] = static_cast<std::byte>(1 << 6);  // minimum 19
+  std::byte* nibbles = block.data() + 16;
+  nibbles[5 / 2 * 32 + 8] = static_cast<std::byte>(7 << 4);
+  const std::vector<float> values = Decode(GgmlType::kQ4_K, block);
+  EXPECT_EQ(values[5 * 32 + 8], 42 * 7 - 2 * 19);
+  EXPECT_EQ(values[5 * 32], -2 * 19);
+  EXPECT_EQ(values[4 * 32 + 8], 0);
 }
 
 }  // namespace

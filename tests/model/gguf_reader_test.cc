@@ -283,9 +283,9 @@ INSTANTIATE_TEST_SUITE_P(
             "overflows"},
         Lie{"UnknownTensorType",
             [](HandMade& m) {
-              m.tensor_infos = HandMade::TensorInfo("t", {256}, 12, 0);
+              m.tensor_infos = HandMade::TensorInfo("t", {256}, 16, 0);
             },
-            "tensor type 12 is not one of F32, F16"},
+            "tensor type 16 is not one of F32, F16"},
         Lie{"BrokenBlocks",
             [](HandMade& m) {
               m.tensor_infos = HandMade::TensorInfo("t", {48}, 8, 0);
