@@ -13,6 +13,8 @@ namespace {
 constexpr int64_t kBarColumns = 24;
 constexpr double kRedrawSeconds = 0.1;
 constexpr double kLineSeconds = 5;
+// A rate over less time says nothing.
+constexpr double kMinRateSeconds = 0.1;
 
 }  // namespace
 
@@ -68,7 +70,7 @@ std::string ProgressBar::Line(int64_t done, int64_t total,
   }
   line += total > 0 ? fmt::format("{}/{} {}", done, total, unit_)
                     : fmt::format("{} {}", done, unit_);
-  if (seconds > 0 && done > 0) {
+  if (seconds >= kMinRateSeconds && done > 0) {
     const double rate = static_cast<double>(done) / seconds;
     line += fmt::format(", {:.3g}/s", rate);
     line += done < total

@@ -52,6 +52,15 @@ run_tests() {
   cd "$root"
   OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive ctest --test-dir build/release \
     --output-on-failure --no-tests=error --parallel 2 "$@"
+  say "$(count_cases) test cases passed"
+}
+
+# A ctest entry runs all cases of a folder or file: those that gtest and pytest
+# count as passed.
+count_cases() {
+  sed -nE 's/^\[  PASSED  \] ([0-9]+) tests?\.$/\1/p; s/^([0-9]+) passed.*$/\1/p' \
+    build/release/Testing/Temporary/LastTest.log |
+    awk '{ sum += $1 } END { print sum + 0 }'
 }
 
 fast=0

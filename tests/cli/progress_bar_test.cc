@@ -29,6 +29,15 @@ TEST(ProgressBarTest, TerminalLineHasBarRateAndTimeLeft) {
       "loss 3.21");
 }
 
+TEST(ProgressBarTest, NoRateBeforeThereIsOne) {
+  SimulatedClock clock;
+  std::ostringstream out;
+  ProgressBar bar("Training", "steps", clock, out, /*is_terminal=*/false);
+  clock.Advance(Seconds(1e-6));
+  bar.Update(13, 24);
+  EXPECT_EQ(out.str(), "Training 13/24 steps\n");
+}
+
 TEST(ProgressBarTest, TerminalRedrawsAtMostTenTimesASecond) {
   SimulatedClock clock;
   std::ostringstream out;

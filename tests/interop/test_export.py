@@ -139,7 +139,8 @@ def test_transformers_loads_the_merged_folder(exports, logits_of, ids,
 
 
 def test_merged_folder_is_bfloat16_by_default(exports, logits_of, ids):
-    model = AutoModelForCausalLM.from_pretrained(exports / "hf-bf16")
+    model = AutoModelForCausalLM.from_pretrained(exports / "hf-bf16",
+                                                 dtype="auto")
     assert model.dtype == torch.bfloat16
     expected = [logits_of(i, "--model", exports / "hf-bf16") for i in ids]
     assert largest_difference(model.float().eval(), ids, expected) <= 1e-3
