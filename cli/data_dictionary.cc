@@ -45,6 +45,7 @@ void Print(const std::vector<DictionarySplit>& splits,
 
 Status DataDictionaryMain(const DataDictionaryFlags& flags) {
   std::vector<DictionaryFiles> files;
+  files.reserve(flags.names.size());
   for (const std::string& name : flags.names) {
     files.push_back(DictionaryIn(flags.input, name));
   }
