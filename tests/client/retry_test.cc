@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <stop_token>
 #include <thread>
 #include <vector>
@@ -138,10 +139,17 @@ TEST_F(RetryTest, AStopEndsTheWaiting) {
 }
 
 TEST(ClockSleeper, WakesAtItsTimeOrWhenStopped) {
+  // Again and again, since nobody knows when the sleep begins.
   SimulatedClock simulated;
-  std::thread later([&] { simulated.Advance(Seconds(100)); });
+  const TimePoint before = simulated.Now();
+  std::atomic<bool> awake = false;
+  std::thread later([&] {
+    while (!awake) simulated.Advance(Seconds(1));
+  });
   EXPECT_THAT(ClockSleeper(simulated, {}).Sleep(Seconds(100)), IsOk());
+  awake = true;
   later.join();
+  EXPECT_GE(simulated.Now() - before, Seconds(100));
 
   SystemClock clock;
   std::stop_source stop;
