@@ -35,18 +35,14 @@ function(tandem_test name)
   # What is tested is optimised, the tests need not be: they compile in two thirds of the time.
   target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
   tandem_unity(${name}_test)
-  tandem_add_cases(${name} fast "-*RealModel*")
+  tandem_add_cases(${name} ${name}_test fast "-*RealModel*")
   if(ARG_REAL_MODEL)
-    tandem_add_cases(${name}_real_model slow "*RealModel*" ${name}_test)
+    tandem_add_cases(${name}_real_model ${name}_test slow "*RealModel*")
   endif()
 endfunction()
 
-# tandem_add_cases(ENTRY LABEL FILTER [EXECUTABLE]): the cases that FILTER takes as one ctest entry.
-function(tandem_add_cases entry label filter)
-  set(executable ${entry}_test)
-  if(ARGN)
-    set(executable ${ARGN})
-  endif()
+# tandem_add_cases(ENTRY EXECUTABLE LABEL FILTER): the cases that FILTER takes as one ctest entry.
+function(tandem_add_cases entry executable label filter)
   add_test(NAME ${entry} COMMAND ${executable} --gtest_filter=${filter} --gtest_shuffle
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   # The longest first: cli waits for processes, model cuts files at every place.
