@@ -27,6 +27,11 @@ def model_path():
     return MODEL
 
 
+def binary(name):
+    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
+    return pathlib.Path(folder) / name
+
+
 @pytest.fixture(scope="session")
 def tandem():
     """tandem(*arguments): runs the command, returns what it printed.
@@ -34,15 +39,24 @@ def tandem():
     Fails the test where the exit code is not `code`; with code 0 returns
     standard output, else standard error.
     """
-    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
-    binary = pathlib.Path(folder) / "tandem"
-
     def run(*arguments, code=0, timeout=600):
-        done = subprocess.run([binary, *map(str, arguments)], cwd=ROOT,
+        done = subprocess.run([binary("tandem"), *map(str, arguments)], cwd=ROOT,
                               capture_output=True, text=True, timeout=timeout)
         assert done.returncode == code, \
             f"{arguments}: exit code {done.returncode}\n{done.stderr}"
         return done.stderr if code else done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def program():
+    """program(name, text): what a helper of this folder prints, asked text."""
+    def run(name, text):
+        done = subprocess.run([binary(name)], input=text, capture_output=True,
+                              text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run
 

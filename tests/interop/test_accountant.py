@@ -1,4 +1,4 @@
-"""`tandem privacy epsilon` against Google's dp-accounting.
+"""The accountant, and `tandem privacy epsilon`, against Google's dp-accounting.
 
 Unit: one client. Adjacency: add or remove one. Sampling: Poisson.
 """
@@ -30,32 +30,45 @@ def event(noise, rate, steps):
 
 
 @pytest.fixture(scope="module")
-def ours(tandem):
-    def run(noise, rate, steps, delta):
-        printed = json.loads(tandem(
-            "privacy", "epsilon", "--noise-multiplier", repr(noise),
-            "--sampling-rate", repr(rate), "--steps", steps,
-            "--delta", repr(delta)))
-        assert printed["delta"] == delta
-        assert printed["order"] in ORDERS
-        assert "rdp" in printed["accountant"].lower()
-        return printed["epsilon"]
+def grid(program):
+    """grid(questions): our epsilon for every (noise, rate, steps, delta)."""
+    def run(questions):
+        lines = [" ".join(map(repr, question)) for question in questions]
+        return list(map(float, program("epsilon_lines", "\n".join(lines)).split()))
 
     return run
 
 
+@pytest.fixture(scope="module")
+def ours(grid):
+    return lambda *question: grid([question])[0]
+
+
+def test_the_command_prints_what_the_library_computes(tandem, ours):
+    for noise, rate, steps, delta in [
+            (0.8, 0.001, 1000, 1e-6), (1.0, 1.0, 1, 1e-5), (50.0, 0.5, 7, 1e-3)]:
+        printed = json.loads(tandem(
+            "privacy", "epsilon", "--noise-multiplier", repr(noise),
+            "--sampling-rate", repr(rate), "--steps", steps,
+            "--delta", repr(delta)))
+        assert printed["epsilon"] == ours(noise, rate, steps, delta)
+        assert printed["delta"] == delta
+        assert printed["order"] in ORDERS
+        assert "rdp" in printed["accountant"].lower()
+
+
 @pytest.mark.parametrize("noise", NOISE)
-def test_equals_the_rdp_accountant(ours, noise):
-    for rate, steps in itertools.product(RATE, STEPS):
+def test_equals_the_rdp_accountant(grid, noise):
+    questions = list(itertools.product([noise], RATE, STEPS, DELTA))
+    for (_, rate, steps, delta), epsilon in zip(
+            questions, grid(questions), strict=True):
         reference = rdp.RdpAccountant(ORDERS)
         reference.compose(event(noise, rate, steps))
-        for delta in DELTA:
-            expected = reference.get_epsilon(delta)
-            # Where the divergence of one step is far below 1, the reference
-            # takes the logarithm of a sum that is 1 in all but its last digits.
-            assert math.isclose(
-                ours(noise, rate, steps, delta), expected, rel_tol=1e-9,
-                abs_tol=1e-15 * steps), (noise, rate, steps, delta)
+        # Where the divergence of one step is far below 1, the reference
+        # takes the logarithm of a sum that is 1 in all but its last digits.
+        assert math.isclose(
+            epsilon, reference.get_epsilon(delta), rel_tol=1e-9,
+            abs_tol=1e-15 * steps), (noise, rate, steps, delta)
 
 
 def exact_epsilon(noise, rate, steps, delta):
