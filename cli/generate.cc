@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/loaded_model.h"
+#include "common/clock.h"
 #include "model/chat_template.h"
 #include "model/generator.h"
 
@@ -21,10 +22,11 @@ struct GenerateFlags {
   SamplingOptions sampling;
 };
 
-std::vector<int32_t> PromptTokens(const Tokenizer& tokenizer,
-                                  const GenerateFlags& flags) {
+StatusOr<std::vector<int32_t>> PromptTokens(const Tokenizer& tokenizer,
+                                            const GenerateFlags& flags) {
   if (flags.raw) return tokenizer.Encode(flags.prompt);
-  return TokenizeChatPrompt(tokenizer, {{"user", flags.prompt}});
+  return TokenizeChatPrompt(tokenizer, {{"user", flags.prompt}},
+                            SystemClock().Now());
 }
 
 // Bytes go out as they come; a character may be made of several tokens, and a
@@ -46,7 +48,8 @@ std::vector<int32_t> GenerateAndPrint(const LoadedModel& model,
 Status GenerateMain(const GenerateFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const LoadedModel model, Load(flags.model));
   const int64_t context = model.decoder.config().context_length;
-  const std::vector<int32_t> prompt = PromptTokens(model.tokenizer, flags);
+  TANDEM_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt,
+                          PromptTokens(model.tokenizer, flags));
   if (prompt.empty()) return InvalidArgument("--prompt is empty");
   if (static_cast<int64_t>(prompt.size()) >= context) {
     return InvalidArgument("--prompt fills the model's context of {} tokens",

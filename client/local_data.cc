@@ -46,7 +46,8 @@ StatusOr<std::vector<TokenizedExample>> TokenizeExamples(
   std::vector<TokenizedExample> tokenized;
   tokenized.reserve(examples.size());
   for (const Example& example : examples) {
-    TokenizedExample one = TokenizeExample(tokenizer, example, max_tokens);
+    TANDEM_ASSIGN_OR_RETURN(TokenizedExample one,
+                            TokenizeExample(tokenizer, example, max_tokens));
     if (std::any_of(one.is_target.begin(), one.is_target.end(),
                     [](uint8_t target) { return target != 0; })) {
       tokenized.push_back(std::move(one));

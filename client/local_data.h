@@ -31,7 +31,8 @@ StatusOr<LocalData> PartOfLocalData(const LocalData& data, int64_t index,
                                     int64_t parts);
 
 // TokenizeExample of each; those without a target left are dropped, and their
-// number logged. FailedPrecondition, naming `what`, where none is left.
+// number logged. FailedPrecondition, naming `what`, where none is left; errors
+// of the chat template.
 StatusOr<std::vector<TokenizedExample>> TokenizeExamples(
     const Tokenizer& tokenizer, const std::vector<Example>& examples,
     int64_t max_tokens, const std::string& what);

@@ -160,11 +160,16 @@ StatusOr<std::vector<Example>> ReadExamples(const std::filesystem::path& path,
   return examples;
 }
 
-TokenizedExample TokenizeExample(const Tokenizer& tokenizer,
-                                 const Example& example, int64_t max_tokens) {
-  TokenizedExample tokenized = example.messages.empty()
-                                   ? TokenizeText(tokenizer, example.text)
-                                   : TokenizeChat(tokenizer, example.messages);
+StatusOr<TokenizedExample> TokenizeExample(const Tokenizer& tokenizer,
+                                           const Example& example,
+                                           int64_t max_tokens) {
+  TokenizedExample tokenized;
+  if (example.messages.empty()) {
+    tokenized = TokenizeText(tokenizer, example.text);
+  } else {
+    TANDEM_ASSIGN_OR_RETURN(tokenized,
+                            TokenizeChat(tokenizer, example.messages));
+  }
   CutTail(tokenizer, max_tokens, &tokenized);
   return tokenized;
 }
@@ -176,7 +181,8 @@ StatusOr<std::vector<TokenizedExample>> LoadTokenizedExamples(
                           ReadExamples(path, max_examples));
   std::vector<TokenizedExample> tokenized;
   for (const Example& example : examples) {
-    TokenizedExample one = TokenizeExample(tokenizer, example, max_tokens);
+    TANDEM_ASSIGN_OR_RETURN(TokenizedExample one,
+                            TokenizeExample(tokenizer, example, max_tokens));
     if (HasTarget(one)) tokenized.push_back(std::move(one));
   }
   if (tokenized.empty()) {

@@ -31,9 +31,10 @@ StatusOr<std::vector<Example>> ReadExamples(const std::filesystem::path& path,
 // the end-of-text token appended, all of it a target but the first token, which
 // nothing predicts. What is longer than `max_tokens` loses its tail
 // (target_bytes counts what is left); an example without a target left has an
-// all-zero mask.
-TokenizedExample TokenizeExample(const Tokenizer& tokenizer,
-                                 const Example& example, int64_t max_tokens);
+// all-zero mask. Errors are the chat template's.
+StatusOr<TokenizedExample> TokenizeExample(const Tokenizer& tokenizer,
+                                           const Example& example,
+                                           int64_t max_tokens);
 
 // ReadExamples, then TokenizeExample of each; those without a target are
 // dropped, and their number logged. InvalidArgument where none is left.

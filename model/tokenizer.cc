@@ -110,7 +110,10 @@ std::vector<std::string> TokenBytes(const TokenizerData& data) {
 }  // namespace
 
 struct Tokenizer::Impl {
+  explicit Impl(TokenizerData d) : data(std::move(d)), chat_format(data) {}
+
   TokenizerData data;
+  ChatFormat chat_format;
   PreTokenizer pre_tokenizer;
   BytePairMerges merges;
   std::array<int32_t, 256> id_of_byte;  // kNoToken where there is none
@@ -153,8 +156,7 @@ void Tokenizer::Impl::EncodeText(std::string_view text,
 StatusOr<Tokenizer> Tokenizer::Create(TokenizerData data) {
   TANDEM_RETURN_IF_ERROR(CheckSizes(data));
   TANDEM_RETURN_IF_ERROR(CheckIds(data));
-  auto impl = std::make_shared<Impl>();
-  impl->data = std::move(data);
+  auto impl = std::make_shared<Impl>(std::move(data));
   TANDEM_ASSIGN_OR_RETURN(impl->pre_tokenizer,
                           PreTokenizer::Create(impl->data.pre_tokenizer));
   TANDEM_ASSIGN_OR_RETURN(const IdByText ids, IndexTokens(impl->data));
@@ -196,6 +198,8 @@ int64_t Tokenizer::vocabulary_size() const {
 }
 
 const TokenizerData& Tokenizer::data() const { return impl_->data; }
+
+const ChatFormat& Tokenizer::chat_format() const { return impl_->chat_format; }
 
 std::optional<int32_t> Tokenizer::ControlToken(std::string_view text) const {
   const auto found = impl_->control.find(std::string(text));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "model/chat_format.h"
 #include "model/tokenizer_data.h"
 
 namespace tandem {
@@ -37,6 +38,7 @@ class Tokenizer {
 
   int64_t vocabulary_size() const;
   const TokenizerData& data() const;
+  const ChatFormat& chat_format() const;
   // The id of a control token by its text, if there is one.
   std::optional<int32_t> ControlToken(std::string_view text) const;
   // Ends a document: <|endoftext|>, or the end-of-sequence id where the

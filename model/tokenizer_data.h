@@ -28,7 +28,7 @@ struct TokenizerData {
   std::optional<int32_t> bos_id, eos_id, unknown_id, padding_id;
   bool add_bos = false;
   std::string
-      chat_template;  // Jinja source, carried through to exports untouched
+      chat_template;  // Jinja source, see chat_format.h; exported as it is
 };
 
 }  // namespace tandem

@@ -59,9 +59,10 @@ StatusOr<std::vector<TokenizedExample>> SampleAuxiliary(
   SeededRandom random(DeriveSeed(config.run().seed(), "auxiliary"));
   for (const int64_t i : random.Permutation(static_cast<int64_t>(all.size()))) {
     if (static_cast<int64_t>(sample.size()) == count) break;
-    TokenizedExample example =
+    TANDEM_ASSIGN_OR_RETURN(
+        TokenizedExample example,
         TokenizeExample(tokenizer, all[static_cast<size_t>(i)],
-                        config.distillation().max_sequence_tokens());
+                        config.distillation().max_sequence_tokens()));
     const auto& mask = example.is_target;
     if (std::find(mask.begin(), mask.end(), 1) == mask.end()) continue;
     sample.push_back(std::move(example));

@@ -4,8 +4,9 @@
 //   bytes    the same in hexadecimal, for what is no UTF-8
 //   special  true: the text of control tokens becomes their ids
 //   chats    lists of {role, content}
+//   chat_template  in place of the model's own
 // Prints {"ids": [[...]], "bytes": [[...]], "chats": [{"tokens", "is_target",
-// "target_bytes", "prompt"}]}, in their order.
+// "target_bytes", "prompt"} or {"error"}]}, in their order.
 #include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -27,16 +28,25 @@ std::string FromHex(const std::string& digits) {
   return bytes;
 }
 
-json EncodeChat(const Tokenizer& tokenizer, const json& chat) {
+StatusOr<json> TryEncodeChat(const Tokenizer& tokenizer, const json& chat) {
   std::vector<ChatMessage> messages;
   for (const json& message : chat) {
     messages.push_back({message.at("role"), message.at("content")});
   }
-  const TokenizedExample example = TokenizeChat(tokenizer, messages);
-  return {{"tokens", example.tokens},
-          {"is_target", example.is_target},
-          {"target_bytes", example.target_bytes},
-          {"prompt", TokenizeChatPrompt(tokenizer, messages)}};
+  TANDEM_ASSIGN_OR_RETURN(const TokenizedExample example,
+                          TokenizeChat(tokenizer, messages));
+  TANDEM_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt,
+                          TokenizeChatPrompt(tokenizer, messages));
+  return json{{"tokens", example.tokens},
+              {"is_target", example.is_target},
+              {"target_bytes", example.target_bytes},
+              {"prompt", prompt}};
+}
+
+json EncodeChat(const Tokenizer& tokenizer, const json& chat) {
+  StatusOr<json> encoded = TryEncodeChat(tokenizer, chat);
+  if (encoded.ok()) return *std::move(encoded);
+  return {{"error", ToString(encoded.status())}};
 }
 
 json Answer(const Tokenizer& tokenizer, const json& request) {
@@ -59,10 +69,12 @@ json Answer(const Tokenizer& tokenizer, const json& request) {
 Status Run(const std::string& model, const std::string& request) {
   TANDEM_ASSIGN_OR_RETURN(const GgufFile file, ReadGguf(model));
   TANDEM_ASSIGN_OR_RETURN(TokenizerData data, TokenizerOfGguf(file));
+  TANDEM_ASSIGN_OR_RETURN(const std::string text, ReadFile(request));
+  const json parsed = json::parse(text);
+  data.chat_template = parsed.value("chat_template", data.chat_template);
   TANDEM_ASSIGN_OR_RETURN(const Tokenizer tokenizer,
                           Tokenizer::Create(std::move(data)));
-  TANDEM_ASSIGN_OR_RETURN(const std::string text, ReadFile(request));
-  std::cout << Answer(tokenizer, json::parse(text)) << "\n";
+  std::cout << Answer(tokenizer, parsed) << "\n";
   return OkStatus();
 }
 

@@ -98,7 +98,7 @@ TEST_F(ReadExamplesTest, AFileWithoutExamplesIsAnError) {
 
 TEST(TokenizeExampleTest, PlainTextEndsWithEndOfText) {
   const TokenizedExample example =
-      TokenizeExample(TinyTokenizer(), {.text = "the é"}, 100);
+      *TokenizeExample(TinyTokenizer(), {.text = "the é"}, 100);
   EXPECT_EQ(TinyTokenizer().Decode(example.tokens, true), "the é<|endoftext|>");
   EXPECT_THAT(example.is_target, ElementsAre(0, 1, 1, 1, 1));
   EXPECT_EQ(example.target_bytes, 3);  // " é": nothing predicts "the"
@@ -106,7 +106,7 @@ TEST(TokenizeExampleTest, PlainTextEndsWithEndOfText) {
 
 TEST(TokenizeExampleTest, EmptyTextHasNoTarget) {
   const TokenizedExample example =
-      TokenizeExample(TinyTokenizer(), {.text = ""}, 100);
+      *TokenizeExample(TinyTokenizer(), {.text = ""}, 100);
   EXPECT_THAT(example.tokens, ElementsAre(0));
   EXPECT_THAT(example.is_target, ElementsAre(0));
   EXPECT_EQ(example.target_bytes, 0);
@@ -115,12 +115,12 @@ TEST(TokenizeExampleTest, EmptyTextHasNoTarget) {
 TEST(TokenizeExampleTest, LongExamplesLoseTheirTail) {
   const Example chat = {
       .messages = {{"system", ""}, {"assistant", "abcdefgh"}}};
-  const TokenizedExample whole = TokenizeExample(TinyTokenizer(), chat, 1000);
+  const TokenizedExample whole = *TokenizeExample(TinyTokenizer(), chat, 1000);
   const int64_t size = static_cast<int64_t>(whole.tokens.size());
   EXPECT_EQ(whole.target_bytes, 8);
   for (int64_t max_tokens = 0; max_tokens <= size + 1; ++max_tokens) {
     const TokenizedExample cut =
-        TokenizeExample(TinyTokenizer(), chat, max_tokens);
+        *TokenizeExample(TinyTokenizer(), chat, max_tokens);
     ASSERT_EQ(static_cast<int64_t>(cut.tokens.size()),
               std::min(max_tokens, size));
     ASSERT_EQ(cut.is_target.size(), cut.tokens.size());
