@@ -127,3 +127,30 @@ def llama():
         return json.loads(done.stdout.splitlines()[-1])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def answer_of(tmp_path_factory):
+    """answer_of(program, request, *arguments): what one of our test programs
+    prints for a request, both JSON; the request's file is the last argument.
+    """
+    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
+
+    def run(program, request, *arguments):
+        path = tmp_path_factory.mktemp("requests") / "request.json"
+        path.write_text(json.dumps(request))
+        done = subprocess.run(
+            [pathlib.Path(folder) / program, *arguments, path],
+            capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def rendered(answer_of):
+    """rendered(templates, variables): render_templates' answers."""
+    return lambda templates, variables, now=0: answer_of(
+        "render_templates", [{"template": template, "variables": variables,
+                              "now": now} for template in templates])

@@ -1,5 +1,5 @@
-// Our Jinja as test_chat_template.py asks it. usage: render_templates
-// REQUEST.json, a file with a list of
+// Our Jinja as test_jinja.py and test_chat_template.py ask it. usage:
+// render_templates REQUEST.json, a file with a list of
 //   template   Jinja source
 //   variables  an object of what it may use; the text in `messages` has an
 //              origin of its own, as a conversation's has
