@@ -15,6 +15,9 @@ constexpr int kBlock = 32;        // weights in a quantised block
 constexpr int kHalfBlock = 16;    // nibbles: weight j low, weight j + 16 high
 constexpr int kScaleBytes = 2;    // an f16
 constexpr int kHighBitBytes = 4;  // Q5: the fifth bit of each weight
+constexpr double kLargestHalf = 65504;
+// Half of what Q4_K's minima reach: least squares may go past the range.
+constexpr double kKLargest = kLargestHalf * 32;
 
 void DecodeF32(const std::byte* bytes, int64_t blocks, float* values) {
   std::memcpy(values, bytes, static_cast<size_t>(blocks) * sizeof(float));
@@ -55,6 +58,21 @@ void EncodeBF16(const float* values, int64_t blocks, std::byte* bytes) {
   }
 }
 
+struct ScaleAndInverse {
+  float d, inverse;
+};
+
+// The value of largest magnitude becomes `lowest`, so that its sign costs
+// nothing.
+ScaleAndInverse SignedScale(const float* values, float lowest) {
+  float extreme = 0;
+  for (int j = 0; j < kBlock; ++j) {
+    if (std::fabs(values[j]) > std::fabs(extreme)) extreme = values[j];
+  }
+  const float d = extreme / lowest;
+  return {d, d != 0 ? 1.0f / d : 0.0f};
+}
+
 // The product of an f16 scale and a quant of at most 8 bits is exact in fp32,
 // so a compiler that fuses it with the addition of a minimum changes nothing.
 struct Q4_0 {  // d (n - 8)
@@ -69,16 +87,10 @@ struct Q4_0 {  // d (n - 8)
       values[j + kHalfBlock] = d * static_cast<float>((pair >> 4) - 8);
     }
   }
-  // The value of largest magnitude becomes -8, so that its sign costs nothing.
   static void Encode(const float* values, std::byte* block) {
-    float extreme = 0;
-    for (int j = 0; j < kBlock; ++j) {
-      if (std::fabs(values[j]) > std::fabs(extreme)) extreme = values[j];
-    }
-    const float d = extreme / -8;
-    const float inverse = d != 0 ? 1.0f / d : 0.0f;
+    const auto [d, inverse] = SignedScale(values, -8);
     StoreHalf(d, block);
-    const auto quantise = [inverse](float value) {
+    const auto quantise = [inverse = inverse](float value) {
       const float scaled = value * inverse;
       return std::min(15, static_cast<int>(scaled + 8.5f));
     };
@@ -124,6 +136,21 @@ struct Q5_0 {  // d (n - 16)
       values[j] = d * static_cast<float>(low - 16);
       values[j + kHalfBlock] = d * static_cast<float>(high - 16);
     }
+  }
+  static void Encode(const float* values, std::byte* block) {
+    const auto [d, inverse] = SignedScale(values, -16);
+    StoreHalf(d, block);
+    uint32_t high_bits = 0;
+    std::byte* nibbles = block + kScaleBytes + kHighBitBytes;
+    for (int j = 0; j < kBlock; ++j) {
+      const float scaled = values[j] * inverse;
+      const int n = std::min(31, static_cast<int>(scaled + 16.5f));
+      high_bits |= static_cast<uint32_t>(n >> 4) << j;
+      std::byte& pair = nibbles[j % kHalfBlock];
+      if (j < kHalfBlock) pair = std::byte{0};
+      pair |= static_cast<std::byte>((n & 15) << (j / kHalfBlock * 4));
+    }
+    std::memcpy(block + kScaleBytes, &high_bits, sizeof(high_bits));
   }
 };
 
@@ -207,29 +234,31 @@ constexpr GgmlFormat ReadOnly(GgmlType type, std::string_view name) {
 }
 
 template <typename Format>
-constexpr GgmlFormat ReadWrite(GgmlType type, std::string_view name) {
+constexpr GgmlFormat ReadWrite(GgmlType type, std::string_view name,
+                               double largest) {
   return {type,
           name,
           Format::kValues,
           Format::kBytes,
           DecodeAll<Format>,
-          EncodeAll<Format>};
+          EncodeAll<Format>,
+          largest};
 }
 
 constexpr GgmlFormat kFormats[] = {
     {GgmlType::kF32, "F32", 1, 4, DecodeF32, EncodeF32},
-    {GgmlType::kF16, "F16", 1, 2, DecodeF16, EncodeF16},
+    {GgmlType::kF16, "F16", 1, 2, DecodeF16, EncodeF16, kLargestHalf},
     {GgmlType::kBF16, "BF16", 1, 2, DecodeBF16, EncodeBF16},
-    ReadWrite<Q4_0>(GgmlType::kQ4_0, "Q4_0"),
+    ReadWrite<Q4_0>(GgmlType::kQ4_0, "Q4_0", kLargestHalf * 8),
     ReadOnly<Q4_1>(GgmlType::kQ4_1, "Q4_1"),
-    ReadOnly<Q5_0>(GgmlType::kQ5_0, "Q5_0"),
+    ReadWrite<Q5_0>(GgmlType::kQ5_0, "Q5_0", kLargestHalf * 16),
     ReadOnly<Q5_1>(GgmlType::kQ5_1, "Q5_1"),
-    ReadWrite<Q8_0>(GgmlType::kQ8_0, "Q8_0"),
+    ReadWrite<Q8_0>(GgmlType::kQ8_0, "Q8_0", kLargestHalf * 127),
     ReadOnly<Q2K>(GgmlType::kQ2_K, "Q2_K"),
     ReadOnly<Q3K>(GgmlType::kQ3_K, "Q3_K"),
-    ReadOnly<Q4K>(GgmlType::kQ4_K, "Q4_K"),
+    ReadWrite<Q4K>(GgmlType::kQ4_K, "Q4_K", kKLargest),
     ReadOnly<Q5K>(GgmlType::kQ5_K, "Q5_K"),
-    ReadOnly<Q6K>(GgmlType::kQ6_K, "Q6_K"),
+    ReadWrite<Q6K>(GgmlType::kQ6_K, "Q6_K", kKLargest),
     ReadOnly<IQ4_NL>(GgmlType::kIQ4_NL, "IQ4_NL"),
 };
 

@@ -1,9 +1,11 @@
 // GGML's tensor encodings: plain floats, and blocks of 32 or 256 weights that
 // share scales (ggml-common.h, ggml-quants.c of ggml-org/llama.cpp). Decoding
-// is exact; encoding follows the reference quantisers.
+// is exact; encoding gives the reference quantisers' bytes for blocks of 32,
+// and for K-quants looks for the least squared error in its own way.
 #ifndef TANDEM_MODEL_GGML_BLOCKS_H_
 #define TANDEM_MODEL_GGML_BLOCKS_H_
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -39,6 +41,8 @@ struct GgmlFormat {
   // The way back; null where Tandem only reads the format. Infinities and NaN
   // have no meaning in quantised blocks: callers refuse them first.
   void (*encode)(const float* values, int64_t blocks, std::byte* bytes);
+  // The largest magnitude that `encode` can keep, by the range of its scales.
+  double largest = INFINITY;
 };
 
 // Null for an id that is not in the table.

@@ -22,7 +22,17 @@ constexpr ExportType kExportTypes[] = {
     {"f16", GgmlType::kF16, GgmlType::kF16, 1},
     {"bf16", GgmlType::kBF16, GgmlType::kBF16, 32},
     {"q8_0", GgmlType::kQ8_0, GgmlType::kQ8_0, 7},
+    {"q6_k", GgmlType::kQ6_K, GgmlType::kQ6_K, 18},
+    {"q5_0", GgmlType::kQ5_0, GgmlType::kQ6_K, 8},
+    {"q4_k", GgmlType::kQ4_K, GgmlType::kQ6_K, 14},
     {"q4_0", GgmlType::kQ4_0, GgmlType::kQ8_0, 2}};
+
+// What llama.cpp's quantiser takes where a row is not whole blocks.
+struct Fallback {
+  GgmlType type, instead;
+};
+constexpr Fallback kFallbacks[] = {{GgmlType::kQ4_K, GgmlType::kQ5_0},
+                                   {GgmlType::kQ6_K, GgmlType::kQ8_0}};
 
 constexpr uint32_t kQuantizationVersion = 2;  // GGML_QNT_VERSION
 
@@ -103,33 +113,34 @@ void AddTokenizer(const Checkpoint& checkpoint, GgufWriter& writer) {
   }
 }
 
-// Vectors stay F32. Rows that do not divide into blocks become F16, as
-// llama.cpp's quantiser does.
+const GgmlFormat& FallbackOf(GgmlType type) {
+  for (const Fallback& fallback : kFallbacks) {
+    if (fallback.type == type) return FormatOf(fallback.instead);
+  }
+  return FormatOf(GgmlType::kF16);
+}
+
+// Vectors stay F32.
 const GgmlFormat& FormatFor(const WeightLayout& weight,
                             const ExportType& type) {
   if (weight.shape.size() == 1) return FormatOf(GgmlType::kF32);
   const bool is_table = weight.gguf_name == "token_embd.weight" ||
                         weight.gguf_name == "output.weight";
-  const GgmlFormat& format = FormatOf(is_table ? type.tables : type.matrices);
-  return weight.shape.back() % format.block_values == 0
-             ? format
-             : FormatOf(GgmlType::kF16);
+  const GgmlFormat* format = &FormatOf(is_table ? type.tables : type.matrices);
+  while (weight.shape.back() % format->block_values != 0) {
+    format = &FallbackOf(format->type);
+  }
+  return *format;
 }
 
 // A weight beyond the type's range would become an infinity in silence.
 Status CheckEncodable(const std::string& name, const at::Tensor& values,
                       const GgmlFormat& format) {
-  constexpr double kLargestHalf = 65504;
   const double largest = values.abs().max().item<double>();
-  double limit = INFINITY;
-  if (format.type == GgmlType::kF16) limit = kLargestHalf;
-  if (format.type == GgmlType::kQ8_0) limit = kLargestHalf * 127;
-  if (format.type == GgmlType::kQ4_0) limit = kLargestHalf * 8;
-  if (std::isfinite(largest) && largest <= limit) return OkStatus();
+  if (std::isfinite(largest) && largest <= format.largest) return OkStatus();
   return InvalidArgument(
-      "tensor '{}' holds a value of magnitude {}, which {} "
-      "cannot",
-      name, largest, format.name);
+      "tensor '{}' holds a value of magnitude {}, which {} cannot", name,
+      largest, format.name);
 }
 
 // Encodes row by row, rows in the GGUF's order.

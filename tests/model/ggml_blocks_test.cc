@@ -135,12 +135,14 @@ TEST(GgmlBlocks, DecodesQ8_0) {
 
 // Whole multiples of d with the largest at an end of the scale survive.
 TEST(GgmlBlocks, ValuesOnTheGridSurviveQuantisation) {
-  std::vector<float> q4(32), q8(32);
+  std::vector<float> q4(32), q5(32), q8(32);
   for (int j = 0; j < 32; ++j) {
     q4[j] = 0.5f * static_cast<float>(j % 16 - 8);
+    q5[j] = 0.5f * static_cast<float>(j - 16);
     q8[j] = 0.25f * static_cast<float>(j * 8 - 127);
   }
   EXPECT_EQ(RoundTrip(GgmlType::kQ4_0, q4), q4);
+  EXPECT_EQ(RoundTrip(GgmlType::kQ5_0, q5), q5);
   EXPECT_EQ(RoundTrip(GgmlType::kQ8_0, q8), q8);
 }
 
@@ -165,9 +167,11 @@ TEST(GgmlBlocks, QuantisationErrorIsBoundedByTheStep) {
 }
 
 TEST(GgmlBlocks, ZeroBlocksStayZero) {
-  const std::vector<float> zeros(32, 0.0f);
-  EXPECT_THAT(RoundTrip(GgmlType::kQ4_0, zeros), Each(0.0f));
-  EXPECT_THAT(RoundTrip(GgmlType::kQ8_0, zeros), Each(0.0f));
+  const std::vector<float> zeros(256, 0.0f);
+  for (const GgmlType type : {GgmlType::kQ4_0, GgmlType::kQ5_0, GgmlType::kQ8_0,
+                              GgmlType::kQ4_K, GgmlType::kQ6_K}) {
+    EXPECT_THAT(RoundTrip(type, zeros), Each(0.0f)) << FormatOf(type).name;
+  }
 }
 
 TEST(GgmlBlocks, Bf16RoundsTiesToEvenAndKeepsNan) {
@@ -211,6 +215,111 @@ TEST(GgmlBlocks, Q4KTakesItsLastScalesFromThreePlaces) {
   EXPECT_EQ(values[5 * 32 + 8], 42 * 7 - 2 * 19);
   EXPECT_EQ(values[5 * 32], -2 * 19);
   EXPECT_EQ(values[4 * 32 + 8], 0);
+}
+
+constexpr double kFewPerCent = 1.05 * 1.05;  // of a root mean square
+
+double SquaredError(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    sum += (a[i] - b[i]) * static_cast<double>(a[i] - b[i]);
+  }
+  return sum;
+}
+
+// The least squared error of 32 weights that scales d s - d_min m can give.
+double LeastError(const float* x, float d, float d_min) {
+  double least = INFINITY;
+  for (int pair = 0; pair < 64 * 64; ++pair) {
+    const float scale = d * static_cast<float>(pair % 64);
+    const float minimum = d_min * static_cast<float>(pair / 64);
+    double sum = 0;
+    for (int j = 0; j < 32; ++j) {
+      const float level =
+          scale > 0 ? std::round((x[j] + minimum) / scale) : 0.0f;
+      const float error =
+          scale * std::clamp(level, 0.0f, 15.0f) - minimum - x[j];
+      sum += error * error;
+    }
+    least = std::min(least, sum);
+  }
+  return least;
+}
+
+// All 4096 pairs of every group against the encoder's few, for scales like its
+// own and for smaller ones.
+TEST(GgmlBlocks, Q4KIsCloseToTheBestOfAllScalesAndMinima) {
+  std::vector<float> values = RandomValues(256);
+  for (int j = 0; j < 256; ++j) values[j] += j < 128 ? 0.0f : 1.5f;
+  const GgmlFormat& format = FormatOf(GgmlType::kQ4_K);
+  std::vector<std::byte> block(144);
+  format.encode(values.data(), 1, block.data());
+  const double error = SquaredError(Decode(GgmlType::kQ4_K, block), values);
+  // One weight in each of these reads d or d_min back.
+  const auto half = [&](size_t at) {
+    std::vector<std::byte> bytes = {block[at], block[at + 1]};
+    return Decode(GgmlType::kF16, bytes)[0];
+  };
+  for (const float shrink : {1.0f, 0.97f, 0.94f}) {
+    double least = 0;
+    for (int group = 0; group < 8; ++group) {
+      least += LeastError(values.data() + group * 32, half(0) * shrink,
+                          half(2) * shrink);
+    }
+    EXPECT_LE(error, least * kFewPerCent) << shrink;
+    EXPECT_GE(error, least * 0.9) << shrink;
+  }
+}
+
+// 256 scales of every group of 16, d being the encoder's own.
+TEST(GgmlBlocks, Q6KIsCloseToTheBestOfAllScales) {
+  const std::vector<float> values = RandomValues(256);
+  const GgmlFormat& format = FormatOf(GgmlType::kQ6_K);
+  std::vector<std::byte> block(210);
+  format.encode(values.data(), 1, block.data());
+  const float d = Decode(GgmlType::kF16, {block[208], block[209]})[0];
+  double least = 0;
+  for (int group = 0; group < 16; ++group) {
+    double best = INFINITY;
+    for (int s = -128; s < 128; ++s) {
+      const float scale = d * static_cast<float>(s);
+      double sum = 0;
+      for (int j = group * 16; j < group * 16 + 16; ++j) {
+        const float level = s != 0 ? std::round(values[j] / scale) : 0.0f;
+        const float error =
+            scale * std::clamp(level, -32.0f, 31.0f) - values[j];
+        sum += error * error;
+      }
+      best = std::min(best, sum);
+    }
+    least += best;
+  }
+  const double error = SquaredError(Decode(GgmlType::kQ6_K, block), values);
+  EXPECT_LE(error, least * kFewPerCent);
+  EXPECT_GE(error, least * 0.999);
+}
+
+// Constant, one-sided, tiny and lonely values: the corners of the searches.
+// Half a step is the bound; a Q4_K group steps from its least value, or 0, up.
+TEST(GgmlBlocks, KQuantsKeepUnusualBlocks) {
+  std::vector<std::vector<float>> blocks(5, std::vector<float>(256, 0.0f));
+  for (int j = 0; j < 256; ++j) {
+    blocks[0][j] = 3;
+    blocks[1][j] = -3;
+    blocks[2][j] = 1 + 0.01f * static_cast<float>(j % 7);
+    blocks[3][j] = 1e-2f * static_cast<float>(j % 5 - 2);
+  }
+  blocks[4][77] = -1000;
+  for (const std::vector<float>& block : blocks) {
+    const auto [low, high] = std::minmax_element(block.begin(), block.end());
+    const float range = std::max(*high, 0.0f) - std::min(*low, 0.0f);
+    const auto q4 = RoundTrip(GgmlType::kQ4_K, block);
+    const auto q6 = RoundTrip(GgmlType::kQ6_K, block);
+    for (int j = 0; j < 256; ++j) {
+      EXPECT_NEAR(q4[j], block[j], range / 15 / 2 * 1.05f) << j;
+      EXPECT_NEAR(q6[j], block[j], range / 31 / 2 * 1.05f) << j;
+    }
+  }
 }
 
 }  // namespace
