@@ -31,14 +31,24 @@ struct Checkpoint {
 // type, anything that ReadSafetensors or ReadGguf refuse.
 StatusOr<Checkpoint> LoadCheckpoint(const std::filesystem::path& path);
 
+// Where transformers, too, goes over to a second file.
+inline constexpr int64_t kMaxShardBytes = 5'000'000'000;
+
 // config.json, generation_config.json, model.safetensors, tokenizer.json,
 // tokenizer_config.json, special_tokens_map.json. dtype: kFloat, kHalf or
-// kBFloat16 for all tensors.
+// kBFloat16 for all tensors. Above `max_shard_bytes` of tensors these go into
+// model-00001-of-0000N.safetensors with a model.safetensors.index.json. Weights
+// of an earlier save in the folder are removed.
 Status SaveHuggingFace(const Checkpoint& checkpoint, at::ScalarType dtype,
-                       const std::filesystem::path& folder);
+                       const std::filesystem::path& folder,
+                       int64_t max_shard_bytes = kMaxShardBytes);
 
-// type: "f32", "f16", "bf16", "q8_0" or "q4_0" for the matrices; vectors stay
-// F32. q4_0 keeps the embedding table in Q8_0.
+// type: "f32", "f16", "bf16", "q8_0", "q6_k", "q5_0", "q4_k" or "q4_0" for the
+// matrices; vectors stay F32. The tables (token embeddings and head) get more
+// bits: Q6_K with q4_k and q5_0, Q8_0 with q4_0. Rows that are not whole blocks
+// take llama.cpp's fall-back: Q4_K -> Q5_0, Q6_K -> Q8_0, others F16. q4_k is
+// all Q4_K where llama.cpp's Q4_K_S raises some layers to Q5_K; its file_type,
+// 14, is that of Q4_K_S.
 Status SaveGguf(const Checkpoint& checkpoint, const std::string& type,
                 const std::filesystem::path& path);
 

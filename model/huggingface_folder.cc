@@ -2,12 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include <set>
-
 #include "common/files.h"
 #include "model/json_fields.h"
 #include "model/llama_layout.h"
-#include "model/safetensors.h"
+#include "model/safetensors_shards.h"
 #include "model/tokenizer_json.h"
 
 namespace tandem {
@@ -55,47 +53,6 @@ StatusOr<TokenizerData> LoadTokenizer(const fs::path& folder) {
   return data;
 }
 
-// The shards that an index names. They must lie in the folder itself.
-StatusOr<std::set<std::string>> ParseShardIndex(const std::string& text) {
-  TANDEM_ASSIGN_OR_RETURN(const Json index, ParseJsonObject(text));
-  if (!HasField(index, "weight_map") || !index["weight_map"].is_object()) {
-    return InvalidArgument("field 'weight_map' is missing or not an object");
-  }
-  std::set<std::string> shards;
-  for (const auto& [tensor, shard] : index["weight_map"].items()) {
-    if (!shard.is_string()) {
-      return InvalidArgument("the shard of '{}' is {}, expected a file name",
-                             tensor, Shown(shard));
-    }
-    const auto name = shard.get<std::string>();
-    if (name.empty() || name == "." || name == ".." ||
-        name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-      return InvalidArgument(
-          "the shard of '{}' is {}, expected a plain file "
-          "name",
-          tensor, Shown(shard));
-    }
-    shards.insert(name);
-  }
-  return shards;
-}
-
-StatusOr<TensorMap> LoadShards(const fs::path& folder, const fs::path& index) {
-  TANDEM_ASSIGN_OR_RETURN(const std::set<std::string> shards,
-                          ParseFile(index, ParseShardIndex));
-  TensorMap tensors;
-  for (const std::string& shard : shards) {
-    TANDEM_ASSIGN_OR_RETURN(Safetensors part, ReadSafetensors(folder / shard));
-    for (const auto& [name, tensor] : part.tensors) {
-      if (!tensors.emplace(name, tensor).second) {
-        return InvalidArgument("{}: tensor '{}' is in another shard too",
-                               (folder / shard).string(), name);
-      }
-    }
-  }
-  return tensors;
-}
-
 // Tensors that some folders carry although they say nothing new.
 void DropRedundant(const DecoderConfig& config, TensorMap& tensors) {
   if (config.tied_embeddings) tensors.erase("lm_head.weight");
@@ -106,19 +63,10 @@ void DropRedundant(const DecoderConfig& config, TensorMap& tensors) {
 
 StatusOr<TensorMap> LoadWeights(const fs::path& folder,
                                 const DecoderConfig& config) {
-  const fs::path single = folder / "model.safetensors";
-  const fs::path index = folder / "model.safetensors.index.json";
-  const bool sharded = !Exists(single) && Exists(index);
-  TensorMap tensors;
-  if (sharded) {
-    TANDEM_ASSIGN_OR_RETURN(tensors, LoadShards(folder, index));
-  } else {
-    TANDEM_ASSIGN_OR_RETURN(Safetensors file, ReadSafetensors(single));
-    tensors = std::move(file.tensors);
-  }
+  TANDEM_ASSIGN_OR_RETURN(TensorMap tensors, ReadWeights(folder));
   DropRedundant(config, tensors);
-  TANDEM_RETURN_IF_ERROR(Annotate(CheckWeights(config, tensors),
-                                  (sharded ? index : single).string()));
+  TANDEM_RETURN_IF_ERROR(
+      Annotate(CheckWeights(config, tensors), WeightsFile(folder).string()));
   return tensors;
 }
 
@@ -152,7 +100,7 @@ StatusOr<Checkpoint> LoadHuggingFace(const fs::path& folder) {
 
 // config.json comes last: a folder that has it is complete.
 Status SaveHuggingFace(const Checkpoint& checkpoint, at::ScalarType dtype,
-                       const fs::path& folder) {
+                       const fs::path& folder, int64_t max_shard_bytes) {
   if (dtype != at::kFloat && dtype != at::kHalf && dtype != at::kBFloat16) {
     return InvalidArgument(
         "cannot save a model as {}, expected Float, Half or "
@@ -165,12 +113,8 @@ Status SaveHuggingFace(const Checkpoint& checkpoint, at::ScalarType dtype,
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return ErrnoStatus(error.value(), "create", folder);
-  TensorMap tensors;
-  for (const auto& [name, tensor] : checkpoint.tensors) {
-    tensors[name] = tensor.to(dtype);
-  }
-  TANDEM_RETURN_IF_ERROR(WriteSafetensors(folder / "model.safetensors", tensors,
-                                          {{"format", "pt"}}));
+  TANDEM_RETURN_IF_ERROR(
+      WriteWeights(folder, checkpoint.tensors, dtype, max_shard_bytes));
   TANDEM_RETURN_IF_ERROR(WriteTokenizer(checkpoint, folder));
   TANDEM_RETURN_IF_ERROR(
       WriteText(folder / "generation_config.json",

@@ -4,8 +4,11 @@
 #ifndef TANDEM_MODEL_SAFETENSORS_H_
 #define TANDEM_MODEL_SAFETENSORS_H_
 
+#include <c10/core/ScalarType.h>
+
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "common/status.h"
@@ -26,11 +29,13 @@ struct Safetensors {
 StatusOr<Safetensors> ReadSafetensors(const std::filesystem::path& path);
 
 // Tensors are written in the order of their names, header padded to 8 bytes;
-// equal input gives equal bytes. Non-contiguous tensors are made contiguous.
+// equal input gives equal bytes. Non-contiguous tensors are made contiguous,
+// and those of another type than `dtype` converted to it, one at a time.
 // Errors are those of WriteFileAtomically, InvalidArgument for other dtypes.
-Status WriteSafetensors(
-    const std::filesystem::path& path, const TensorMap& tensors,
-    const std::map<std::string, std::string>& metadata = {});
+Status WriteSafetensors(const std::filesystem::path& path,
+                        const TensorMap& tensors,
+                        const std::map<std::string, std::string>& metadata = {},
+                        std::optional<at::ScalarType> dtype = std::nullopt);
 
 // The bytes that WriteSafetensors would write.
 StatusOr<std::string> SerializeSafetensors(

@@ -39,20 +39,21 @@ void Append(OrderedJson& object, const std::string& key, OrderedJson value) {
 }
 
 // Length and JSON, padded with spaces so that the data starts on 8 bytes.
-StatusOr<std::string> Header(
-    const TensorMap& tensors,
-    const std::map<std::string, std::string>& metadata) {
+StatusOr<std::string> Header(const TensorMap& tensors,
+                             const std::map<std::string, std::string>& metadata,
+                             std::optional<at::ScalarType> dtype_of_all) {
   OrderedJson header = OrderedJson::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const std::string_view dtype = SafetensorsNameOf(tensor.scalar_type());
+    const at::ScalarType type = dtype_of_all.value_or(tensor.scalar_type());
+    const std::string_view dtype = SafetensorsNameOf(type);
     if (dtype.empty() || name == "__metadata__") {
       return InvalidArgument(
           "tensor '{}' of type {} cannot be written, expected one of {}", name,
-          c10::toString(tensor.scalar_type()), KnownSafetensorsDtypes());
+          c10::toString(type), KnownSafetensorsDtypes());
     }
-    const uint64_t end = offset + tensor.nbytes();
+    const uint64_t end = offset + tensor.numel() * c10::elementSize(type);
     Append(header, name,
            {{"dtype", dtype},
             {"shape", tensor.sizes().vec()},
@@ -75,13 +76,16 @@ std::string_view BytesOf(const at::Tensor& contiguous) {
 
 Status WriteSafetensors(const std::filesystem::path& path,
                         const TensorMap& tensors,
-                        const std::map<std::string, std::string>& metadata) {
-  StatusOr<std::string> header = Header(tensors, metadata);
+                        const std::map<std::string, std::string>& metadata,
+                        std::optional<at::ScalarType> dtype) {
+  StatusOr<std::string> header = Header(tensors, metadata, dtype);
   if (!header.ok()) return Annotate(header.status(), path.string());
   return WriteFileAtomically(path, [&](const AppendBytes& append) {
     TANDEM_RETURN_IF_ERROR(append(*header));
     for (const auto& [name, tensor] : tensors) {
-      TANDEM_RETURN_IF_ERROR(append(BytesOf(tensor.contiguous())));
+      const at::Tensor converted =
+          tensor.to(dtype.value_or(tensor.scalar_type())).contiguous();
+      TANDEM_RETURN_IF_ERROR(append(BytesOf(converted)));
     }
     return OkStatus();
   });
@@ -90,7 +94,8 @@ Status WriteSafetensors(const std::filesystem::path& path,
 StatusOr<std::string> SerializeSafetensors(
     const TensorMap& tensors,
     const std::map<std::string, std::string>& metadata) {
-  TANDEM_ASSIGN_OR_RETURN(std::string bytes, Header(tensors, metadata));
+  TANDEM_ASSIGN_OR_RETURN(std::string bytes,
+                          Header(tensors, metadata, std::nullopt));
   for (const auto& [name, tensor] : tensors) {
     bytes += BytesOf(tensor.contiguous());
   }

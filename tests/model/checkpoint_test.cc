@@ -116,44 +116,16 @@ TEST(HuggingFace, OtherDtypesAreRefused) {
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("Double")));
 }
 
-TEST(HuggingFace, ShardsAreReadThroughTheirIndex) {
+TEST(HuggingFace, ShardedFolderRoundTripKeepsEverything) {
   TempFolder folder;
   const Checkpoint saved = TinyCheckpoint();
-  ASSERT_THAT(SaveHuggingFace(saved, at::kFloat, folder.path()), IsOk());
-  TensorMap first, second;
-  std::string index;
-  for (const auto& [name, tensor] : saved.tensors) {
-    const bool is_first = first.size() < 5;
-    (is_first ? first : second)[name] = tensor;
-    index +=
-        fmt::format("{}\"{}\":\"{}.safetensors\"", index.empty() ? "" : ",",
-                    name, is_first ? "one" : "two");
-  }
-  ASSERT_THAT(WriteSafetensors(folder / "one.safetensors", first), IsOk());
-  ASSERT_THAT(WriteSafetensors(folder / "two.safetensors", second), IsOk());
-  ASSERT_THAT(WriteFileAtomically(folder / "model.safetensors.index.json",
-                                  "{\"weight_map\":{" + index + "}}"),
+  ASSERT_THAT(SaveHuggingFace(saved, at::kFloat, folder.path(),
+                              /*max_shard_bytes=*/20'000),
               IsOk());
-  std::filesystem::remove(folder / "model.safetensors");
+  EXPECT_FALSE(std::filesystem::exists(folder / "model.safetensors"));
   TANDEM_ASSERT_OK_AND_ASSIGN(const Checkpoint loaded,
                               LoadCheckpoint(folder.path()));
   EXPECT_EQ(Digest(loaded), Digest(saved));
-}
-
-TEST(HuggingFace, ShardsOutsideTheFolderAreRefused) {
-  TempFolder folder;
-  ASSERT_THAT(SaveHuggingFace(TinyCheckpoint(), at::kFloat, folder.path()),
-              IsOk());
-  std::filesystem::remove(folder / "model.safetensors");
-  for (const char* shard : {"../x.safetensors", "/etc/passwd", "..", ""}) {
-    ASSERT_THAT(WriteFileAtomically(
-                    folder / "model.safetensors.index.json",
-                    fmt::format(R"({{"weight_map":{{"a":"{}"}}}})", shard)),
-                IsOk());
-    EXPECT_THAT(LoadCheckpoint(folder.path()),
-                StatusIs(StatusCode::kInvalidArgument,
-                         HasSubstr("expected a plain file name")));
-  }
 }
 
 TEST(Gguf, Fp32RoundTripKeepsEverything) {
@@ -171,7 +143,8 @@ TEST(Gguf, Fp32RoundTripKeepsEverything) {
 TEST(Gguf, EveryTypeComesBackWithinItsPrecision) {
   const Checkpoint saved = TinyCheckpoint();
   const std::pair<const char*, double> bounds[] = {
-      {"f16", 0x1p-11}, {"bf16", 0x1p-8}, {"q8_0", 0.0045}, {"q4_0", 0.127}};
+      {"f16", 0x1p-11}, {"bf16", 0x1p-8}, {"q8_0", 0.0045},
+      {"q6_k", 0.0045}, {"q5_0", 0.0635}, {"q4_0", 0.127}};
   double last = 0;
   for (const auto& [type, bound] : bounds) {
     TempFolder folder;
@@ -200,6 +173,56 @@ TEST(Gguf, VectorsStayFp32AndTheTableOfQ4_0IsQ8_0) {
   // Rows of 48 do not divide into blocks of 32.
   EXPECT_EQ(TypeIn(file, "blk.0.ffn_down.weight"), "F16");
   EXPECT_EQ(file.Integer("general.file_type", 0, 100).value(), 2);
+}
+
+// Rows of 256, 512 (whole blocks of K-quants) and 288 (blocks of 32).
+Checkpoint WideCheckpoint() {
+  DecoderConfig config = testing::TinyDecoderConfig();
+  config.hidden_size = 256;
+  config.intermediate_size = 288;
+  config.head_size = 128;
+  config.layers = 1;
+  Checkpoint checkpoint = testing::RandomCheckpoint(config, 2);
+  checkpoint.tokenizer = testing::TinyTokenizerData();
+  return checkpoint;
+}
+
+TEST(Gguf, KQuantsFallBackWhereRowsAreNotWholeBlocks) {
+  struct Expected {
+    const char *name, *matrices, *fallback, *table;
+    int64_t file_type;
+  };
+  for (const Expected& expected :
+       {Expected{"q4_k", "Q4_K", "Q5_0", "Q6_K", 14},
+        Expected{"q6_k", "Q6_K", "Q8_0", "Q6_K", 18},
+        Expected{"q5_0", "Q5_0", "Q5_0", "Q6_K", 8}}) {
+    TempFolder folder;
+    ASSERT_THAT(SaveGguf(WideCheckpoint(), expected.name, folder / "m.gguf"),
+                IsOk());
+    TANDEM_ASSERT_OK_AND_ASSIGN(const GgufFile file,
+                                ReadGguf(folder / "m.gguf"));
+    EXPECT_EQ(TypeIn(file, "blk.0.attn_q.weight"), expected.matrices);
+    EXPECT_EQ(TypeIn(file, "blk.0.attn_output.weight"), expected.matrices);
+    EXPECT_EQ(TypeIn(file, "blk.0.ffn_down.weight"), expected.fallback);
+    EXPECT_EQ(TypeIn(file, "token_embd.weight"), expected.table);
+    EXPECT_EQ(TypeIn(file, "blk.0.attn_norm.weight"), "F32");
+    EXPECT_EQ(file.Integer("general.file_type", 0, 100).value(),
+              expected.file_type);
+  }
+}
+
+// Half a step of 15 over the whole range; Q6_K's positive end, which has only
+// 31 steps, a whole one.
+TEST(Gguf, KQuantsComeBackWithinTheirPrecision) {
+  const Checkpoint saved = WideCheckpoint();
+  for (const auto& [type, bound] :
+       {std::pair("q6_k", 1.0 / 31), std::pair("q4_k", 0.07)}) {
+    TempFolder folder;
+    ASSERT_THAT(SaveGguf(saved, type, folder / "m.gguf"), IsOk());
+    TANDEM_ASSERT_OK_AND_ASSIGN(const Checkpoint loaded,
+                                LoadCheckpoint(folder / "m.gguf"));
+    EXPECT_LE(RelativeError(saved.tensors, loaded.tensors), bound) << type;
+  }
 }
 
 // The definition in convert_hf_to_gguf.py: reshape(heads, 2, d / 2, in),
