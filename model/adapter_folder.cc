@@ -8,6 +8,7 @@
 #include "common/files.h"
 #include "model/adapted_linears.h"
 #include "model/adapter.h"
+#include "model/lora_gguf.h"
 #include "model/safetensors.h"
 
 namespace tandem {
@@ -183,6 +184,7 @@ Status SaveAdapter(const Adapter& adapter, const std::string& base_model,
 
 StatusOr<Adapter> LoadAdapter(const std::filesystem::path& folder,
                               const DecoderConfig& config) {
+  if (folder.extension() == ".gguf") return LoadLoraGguf(folder, config);
   Adapter adapter;
   TANDEM_ASSIGN_OR_RETURN(adapter.options, ReadOptions(folder / kConfigFile));
   TANDEM_ASSIGN_OR_RETURN(adapter.tensors,
