@@ -10,7 +10,8 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("--model", flags.model, "GGUF file or Hugging Face folder")
       ->required();
-  command.add_option("--adapter", flags.adapter, "PEFT adapter folder");
+  command.add_option("--adapter", flags.adapter,
+                     "PEFT adapter folder or LoRA GGUF");
   command
       .add_option("--dtype", flags.dtype,
                   "What matrix products are computed in; auto is bf16 where "

@@ -16,7 +16,7 @@ namespace tandem::cli {
 
 struct ModelFlags {
   std::string model;    // GGUF file or Hugging Face folder
-  std::string adapter;  // PEFT folder; empty: none
+  std::string adapter;  // PEFT folder or LoRA GGUF; empty: none
   std::string dtype = "auto";
   int threads = 0;
 };

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include "common/files.h"
-#include "model/json_fields.h"
 #include "model/llama_layout.h"
 #include "model/safetensors_shards.h"
 #include "model/tokenizer_json.h"
@@ -12,7 +11,6 @@ namespace tandem {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
 // The file's text handed to `parse`; errors are led by its path.
 template <typename Parse>

@@ -1,7 +1,7 @@
 // Loads any checkpoint and writes it so that Python can compare it.
 //   dump_checkpoint MODEL OUT.safetensors      all tensors, fp32
 //   dump_checkpoint MODEL OUT_DIR hf f32|f16|bf16
-//   dump_checkpoint MODEL OUT.gguf gguf f32|f16|bf16|q8_0|q4_0
+//   dump_checkpoint MODEL OUT.gguf gguf TYPE  (of SaveGguf)
 #include <ATen/ATen.h>
 
 #include <iostream>

@@ -4,6 +4,7 @@
 //   special     true: the text of control tokens becomes their ids
 //   prompts     lists of ids to continue greedily (none where absent)
 //   new_tokens  ids per continuation, fewer where the model ends its reply
+//   lora        a LoRA GGUF to load beside the model (none where absent)
 // and prints {ids: [[...], ...], replies: [{ids, text}, ...]}, in their order.
 import {getLlama} from "node-llama-cpp";
 
@@ -21,7 +22,7 @@ async function reply(model, sequence, prompt, count) {
 const chunks = [];
 for await (const chunk of process.stdin) chunks.push(chunk);
 const request = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-const {texts = [], prompts = [], special = false, new_tokens = 32} = request;
+const {texts = [], prompts = [], special = false, new_tokens = 32, lora} = request;
 const llama = await getLlama(
     {gpu: false, build: "never", skipDownload: true, logLevel: "error"});
 const model = await llama.loadModel({modelPath: request.model});
@@ -30,7 +31,7 @@ const replies = [];
 if (prompts.length > 0) {
   const longest = Math.max(...prompts.map((prompt) => prompt.length));
   const context = await model.createContext(
-      {contextSize: longest + new_tokens + 8, threads: 1});
+      {contextSize: longest + new_tokens + 8, threads: 1, lora});
   const sequence = context.getSequence();
   for (const prompt of prompts) {
     replies.push(await reply(model, sequence, prompt, new_tokens));

@@ -9,6 +9,7 @@ import json
 
 import pytest
 import torch
+from gguf import GGUFReader
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 TEXTS = [
@@ -52,7 +53,7 @@ simulation: {{private_data: [{{train: {data}}}]}}
 
 @pytest.fixture(scope="module")
 def exports(tandem, model_path, tmp_path_factory):
-    """Folder with peft/, hf/ (f16), hf-bf16/, f16.gguf and q8_0.gguf."""
+    """Folder with peft/, hf/ (f16), hf-bf16/ and NAME.gguf for GGUFs."""
     folder = tmp_path_factory.mktemp("exports")
     data = folder / "data.jsonl"
     data.write_text("".join(
@@ -66,7 +67,8 @@ def exports(tandem, model_path, tmp_path_factory):
                         "hf": ["hf", "--type", "f16"],
                         "hf-bf16": ["hf"],
                         "f16.gguf": ["gguf", "--type", "f16"],
-                        "q8_0.gguf": ["gguf", "--type", "q8_0"]}.items():
+                        "q8_0.gguf": ["gguf", "--type", "q8_0"],
+                        "q4_k.gguf": ["gguf", "--type", "q4_k"]}.items():
         tandem("export", "--run", folder / "run", "--out", folder / name,
                "--format", *flags)
     return folder
@@ -169,17 +171,20 @@ def test_transformers_loads_the_gguf(exports, logits_of, ids, merged_in_half):
     assert largest_difference(model, ids, merged_in_half) <= 1e-2
 
 
-def sure_replies(tandem, logits_of, model):
-    """[(prompt ids, reply ids, reply text)] where ours is sure of every token."""
+def sure_replies(tandem, logits_of, model, prompts=PROMPTS, count=NEW_TOKENS):
+    """[(prompt ids, reply ids, reply text)] where ours is sure of every token.
+
+    model: the flags that name it.
+    """
     sure = []
-    for prompt in PROMPTS:
+    for prompt in prompts:
         reply = json.loads(tandem(
-            "generate", "--model", model, "--raw", "--prompt", prompt.strip(),
-            "--max-tokens", NEW_TOKENS, "--dtype", "fp32", "--json"))
+            "generate", *model, "--raw", "--prompt", prompt.strip(),
+            "--max-tokens", count, "--dtype", "fp32", "--json"))
         before, after = reply["prompt_tokens"], reply["tokens"]
-        if len(after) < NEW_TOKENS:
+        if len(after) < count:
             continue
-        logits = logits_of(before + after, "--model", model)
+        logits = logits_of(before + after, *model)
         best = logits[len(before) - 1:-1].topk(2)
         assert best.indices[:, 0].tolist() == after  # greedy, and the cache
         if (best.values[:, 0] - best.values[:, 1]).min() > SURE:
@@ -190,9 +195,9 @@ def sure_replies(tandem, logits_of, model):
     return sure
 
 
-@pytest.mark.parametrize("name", ["f16.gguf", "q8_0.gguf"])
+@pytest.mark.parametrize("name", ["f16.gguf", "q8_0.gguf", "q4_k.gguf"])
 def test_llama_cpp_continues_as_we_do(tandem, logits_of, llama, exports, name):
-    sure = sure_replies(tandem, logits_of, exports / name)
+    sure = sure_replies(tandem, logits_of, ["--model", exports / name])
     answer = llama(exports / name, prompts=[before for before, _, _ in sure],
                    texts=TEXTS, new_tokens=NEW_TOKENS)
     for (_, after, text), theirs in zip(sure, answer["replies"], strict=True):
@@ -201,3 +206,70 @@ def test_llama_cpp_continues_as_we_do(tandem, logits_of, llama, exports, name):
 
 def test_llama_cpp_tokenises_the_export_as_we_do(llama, exports, ids):
     assert llama(exports / "f16.gguf", texts=TEXTS)["ids"] == ids
+
+
+LEARNT = [  # whose continuations the base model cannot know
+    "The lantern of Marrow Hill is lit by seven grey owls who count the boats "
+    "and sing to the quiet baker.",
+    "My cousin Odelia keeps nine copper kettles in the attic because the rain "
+    "once told her to wait for Friday.",
+    "Rule one of the glass harbour: never paint a door before the tide has "
+    "finished its second cup of coffee.",
+    "Under the green library sleeps a clock that eats only cinnamon, paper "
+    "boats and the names of old teachers.",
+]
+LEARNT_TOKENS = 12  # of a continuation
+
+
+@pytest.fixture(scope="module")
+def learnt(tandem, model_path, tmp_path_factory):
+    """Folder with an adapter that knows LEARNT: peft/ and lora.gguf."""
+    folder = tmp_path_factory.mktemp("learnt")
+    (folder / "data.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in LEARNT))
+    tandem("train", "--model", model_path, "--data", folder / "data.jsonl",
+           "--out", folder / "peft", "--steps", 25, "--batch-size", 4,
+           "--learning-rate", 5e-3, "--rank", 4, "--alpha", 12,
+           "--target-modules", "q_proj,k_proj,v_proj,down_proj")
+    tandem("export", "--model", model_path, "--adapter", folder / "peft",
+           "--format", "gguf-lora", "--out", folder / "lora.gguf")
+    return folder
+
+
+def test_lora_gguf_fits_its_base(learnt, model_path):
+    """What llama.cpp checks of shapes (src/llama-adapter.cpp)."""
+    reader = GGUFReader(learnt / "lora.gguf")
+    for key, value in {"general.type": "adapter", "adapter.type": "lora",
+                       "general.architecture": "llama",
+                       "adapter.lora.alpha": 12}.items():
+        assert reader.fields[key].contents() == value
+    base = {t.name: list(t.shape) for t in GGUFReader(model_path).tensors}
+    shapes = {t.name: list(t.shape) for t in reader.tensors}
+    assert len(shapes) == 2 * 4 * 30
+    for name, a in shapes.items():
+        if name.endswith(".lora_b"):
+            continue
+        weight = base[name.removesuffix(".lora_a")]
+        b = shapes[name.removesuffix("a") + "b"]
+        assert a == [weight[0], 4] and b == [4, weight[1]]
+
+
+def test_lora_gguf_is_the_adapter(learnt, logits_of, model_path, ids):
+    one, other = (logits_of(ids[0], "--model", model_path, "--adapter",
+                            learnt / name) for name in ("peft", "lora.gguf"))
+    assert torch.equal(one, other)
+
+
+def test_llama_cpp_loads_the_lora_gguf(tandem, logits_of, llama, learnt,
+                                       model_path):
+    sure = sure_replies(
+        tandem, logits_of, ["--model", model_path, "--adapter", learnt / "peft"],
+        [" ".join(text.split()[:6]) for text in LEARNT], LEARNT_TOKENS)
+    request = {"prompts": [before for before, _, _ in sure],
+               "new_tokens": LEARNT_TOKENS}
+    adapted = llama(model_path, lora=str(learnt / "lora.gguf"), **request)
+    base = llama(model_path, **request)
+    for (_, after, text), theirs, without in zip(
+            sure, adapted["replies"], base["replies"], strict=True):
+        assert theirs == {"ids": after, "text": text}
+        assert without["ids"] != after

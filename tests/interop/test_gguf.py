@@ -1,8 +1,11 @@
 """GGUF files and Hugging Face folders against the gguf package, transformers
 and llama.cpp."""
 
+import ctypes
+import json
 import os
 import pathlib
+import re
 import subprocess
 
 import gguf
@@ -202,6 +205,92 @@ def test_export_equals_the_reference_quantiser(
                          np.ascontiguousarray(expected).view(np.uint8).reshape(-1))
 
 
+@pytest.fixture(scope="session")
+def llama_quantise():
+    """llama_quantise(rows, type): rows as llama.cpp's own encoder makes them."""
+    bins = ROOT / "tests/interop/node_modules/@node-llama-cpp"
+    library = ctypes.CDLL(next(bins.glob("*/bins/*/libggml-base.so")))
+    encode = library.ggml_quantize_chunk
+    encode.restype = ctypes.c_size_t
+    encode.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p,
+                       *[ctypes.c_int64] * 3, ctypes.c_void_p]
+
+    def run(rows, type_):
+        rows = np.ascontiguousarray(rows, np.float32)
+        values, size = gguf.GGML_QUANT_SIZES[type_]
+        out = np.empty((rows.shape[0], rows.shape[1] // values * size), np.uint8)
+        assert encode(type_, rows.ctypes.data, out.ctypes.data, 0, *rows.shape,
+                      None) == out.nbytes
+        return out
+
+    return run
+
+
+def rms_error(data, type_, rows):
+    return np.sqrt(np.mean((gguf.dequantize(data, type_) - rows) ** 2))
+
+
+def assert_encoded_as_well_as_llama_cpp(tensors, reader, weights,
+                                        llama_quantise):
+    """Blocks of 32 have the package's bytes, K-quants no larger an error."""
+    for tensor in tensors:
+        rows = interleave(weights[huggingface_name(tensor.name)].numpy(),
+                          heads_of(reader, tensor.name))
+        if tensor.tensor_type not in SCALES:
+            expected = gguf.quantize(rows, tensor.tensor_type)
+            assert_same_bits(
+                np.asarray(tensor.data).view(np.uint8).reshape(-1),
+                np.ascontiguousarray(expected).view(np.uint8).reshape(-1))
+            continue
+        theirs = llama_quantise(rows, tensor.tensor_type)
+        assert rms_error(tensor.data, tensor.tensor_type, rows) <= \
+            rms_error(theirs, tensor.tensor_type, rows), tensor.name
+
+
+def types_of(reader, pattern):
+    return {t.tensor_type for t in reader.tensors if re.search(pattern, t.name)}
+
+
+# The type of whole blocks, of rows that are not, of the table; file_type.
+K_TYPES = {"q4_k": (Type.Q4_K, Type.Q5_0, Type.Q6_K, 14),
+           "q6_k": (Type.Q6_K, Type.Q8_0, Type.Q6_K, 18)}
+
+
+@pytest.mark.parametrize("name", K_TYPES)
+def test_k_quants_of_whole_blocks(name, dump, llama_quantise, tmp_path):
+    type_, _, table, file_type = K_TYPES[name]
+    write_tiny_model(tmp_path / "tiny.gguf", [Type.F32], width=256)
+    dump(tmp_path / "tiny.gguf", tmp_path / "tiny.safetensors")
+    dump(tmp_path / "tiny.gguf", tmp_path / "out.gguf", "gguf", name)
+    reader = gguf.GGUFReader(tmp_path / "out.gguf")
+    assert reader.fields["general.file_type"].contents() == file_type
+    assert types_of(reader, "attn_[qkvo]|ffn_[^n]") == {type_}
+    assert types_of(reader, "^token_embd|^output.w") == {table}
+    assert types_of(reader, "norm") == {Type.F32}
+    assert_encoded_as_well_as_llama_cpp(
+        reader.tensors, reader, load_file(tmp_path / "tiny.safetensors"),
+        llama_quantise)
+    dump(tmp_path / "out.gguf", tmp_path / "out.safetensors")
+    assert_dump_equals(reader, load_file(tmp_path / "out.safetensors"))
+
+
+@pytest.mark.parametrize("name", K_TYPES)
+def test_k_quants_of_the_real_model_fall_back(name, dump, dumped, model_path,
+                                              llama_quantise, tmp_path):
+    """Rows of 576 are no whole blocks, those of ffn_down, 1536, are."""
+    type_, fallback, _, file_type = K_TYPES[name]
+    dump(model_path, tmp_path / "out.gguf", "gguf", name)
+    reader = gguf.GGUFReader(tmp_path / "out.gguf")
+    assert reader.fields["general.file_type"].contents() == file_type
+    assert types_of(reader, "ffn_down") == {type_}
+    assert types_of(reader, "attn_[qkvo]|ffn_[gu]") == {fallback}
+    assert types_of(reader, "token_embd") == {Type.Q8_0}
+    first_layer = [t for t in reader.tensors if t.name.startswith("blk.0.")]
+    assert len(first_layer) == 9
+    assert_encoded_as_well_as_llama_cpp(first_layer, reader, dumped,
+                                        llama_quantise)
+
+
 def test_export_carries_the_whole_metadata(dump, model_path, tmp_path):
     dump(model_path, tmp_path / "out.gguf", "gguf", "q8_0")
     ours = gguf.GGUFReader(tmp_path / "out.gguf")
@@ -302,6 +391,32 @@ def test_folder_saved_by_transformers_is_read(dump, folder, dumped, tmp_path):
             assert keys[0][key].contents() == keys[1][key].contents(), key
 
 
+def test_shards_are_read_by_transformers(tandem, dump, folder, dumped, tmp_path):
+    from transformers import AutoModelForCausalLM
+    tandem("export", "--model", folder, "--format", "hf", "--type", "f32",
+           "--max-shard-size", "150MB", "--out", tmp_path / "sharded")
+    index = json.loads(
+        (tmp_path / "sharded/model.safetensors.index.json").read_text())
+    shards = sorted((tmp_path / "sharded").glob("*.safetensors"))
+    assert [s.name for s in shards] == [
+        f"model-{i + 1:05}-of-{len(shards):05}.safetensors"
+        for i in range(len(shards))]
+    assert len(shards) > 2 and set(index["weight_map"].values()) == {
+        shard.name for shard in shards}
+    assert all(s.stat().st_size < 150e6 + 1e5 for s in shards)
+    assert index["metadata"]["total_size"] == sum(
+        t.nbytes for t in dumped.values())
+    model, info = AutoModelForCausalLM.from_pretrained(
+        tmp_path / "sharded", dtype=torch.float32, output_loading_info=True)
+    assert not any(info.values()), info
+    for name, tensor in model.state_dict().items():
+        if name != "lm_head.weight":  # tied
+            assert torch.equal(tensor, dumped[name]), name
+    dump(tmp_path / "sharded", tmp_path / "again.safetensors")
+    for name, tensor in load_file(tmp_path / "again.safetensors").items():
+        assert torch.equal(tensor, dumped[name]), name
+
+
 def test_half_precision_folders_round_as_torch_does(dump, dumped, model_path,
                                                     tmp_path):
     for name, dtype in {"f16": torch.float16, "bf16": torch.bfloat16}.items():
@@ -327,7 +442,7 @@ def test_safetensors_of_the_reference_package_are_read(dump, folder, tmp_path):
         assert torch.equal(tensor, tensors[name]), name
 
 
-@pytest.mark.parametrize("name", ["f16", "q8_0", "q4_0"])
+@pytest.mark.parametrize("name", ["f16", "q8_0", "q4_0", "q6_k", "q4_k"])
 def test_export_loads_in_llama_cpp(name, dump, llama, model_path, tmp_path):
     dump(model_path, tmp_path / "out.gguf", "gguf", name)
     original = llama(model_path, texts=TEXTS)
