@@ -63,10 +63,10 @@ Status DistillMain(const DistillFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const TeacherTargets targets,
                           AskTeacher(student.tokenizer, flags));
   TANDEM_ASSIGN_OR_RETURN(
-      Adapter initial, student.adapter
-                           ? *student.adapter
-                           : CreateAdapter(student.decoder.config(),
-                                           flags.lora.lora, flags.lora.seed));
+      Adapter initial,
+      student.adapter
+          ? *student.adapter
+          : CreateAdapter(student.decoder, flags.lora.lora, flags.lora.seed));
   DistillationResult result;
   {
     ProgressBar progress = StandardErrorProgress("Distilling", "steps");

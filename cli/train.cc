@@ -20,7 +20,7 @@ struct TrainFlags {
 StatusOr<Adapter> FirstAdapter(const LoadedModel& model,
                                const LoraFlags& flags) {
   if (model.adapter) return *model.adapter;
-  return CreateAdapter(model.decoder.config(), flags.lora, flags.seed);
+  return CreateAdapter(model.decoder, flags.lora, flags.seed);
 }
 
 TrainingSummary RunSteps(LoraTrainer& trainer, BatchSampler& sampler,

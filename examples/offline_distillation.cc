@@ -62,10 +62,9 @@ Status Run(const std::string& teacher_path, const std::string& student_path,
       const tandem::TeacherTargets targets,
       AskTeacher(teacher_path, tokenizer, examples, out / "targets"));
 
-  TANDEM_ASSIGN_OR_RETURN(
-      const tandem::Adapter fresh,
-      tandem::CreateAdapter(student.config(), tandem::LoraOptions(),
-                            /*seed=*/1));
+  TANDEM_ASSIGN_OR_RETURN(const tandem::Adapter fresh,
+                          tandem::CreateAdapter(student, tandem::LoraOptions(),
+                                                /*seed=*/1));
   tandem::DistillerOptions options;
   options.steps = steps;
   options.trainer.schedule.total_steps = steps;

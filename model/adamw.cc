@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
+#include <utility>
 
 namespace tandem {
 namespace {
@@ -11,8 +12,13 @@ constexpr int64_t kBlock = 8192;  // elements
 
 }  // namespace
 
-AdamW::AdamW(const AdamWOptions& options, int64_t size)
-    : options_(options), first_moment_(size), second_moment_(size) {}
+AdamW::AdamW(const AdamWOptions& options, int64_t size,
+             std::vector<ParameterGroup> groups)
+    : options_(options),
+      groups_(groups.empty() ? std::vector<ParameterGroup>{{size}}
+                             : std::move(groups)),
+      first_moment_(size),
+      second_moment_(size) {}
 
 void AdamW::Step(std::span<float> parameters, std::span<const float> gradients,
                  double gradient_scale, double learning_rate) {
@@ -22,9 +28,6 @@ void AdamW::Step(std::span<float> parameters, std::span<const float> gradients,
   const double correction2 =
       1 - std::pow(options_.beta2, static_cast<double>(steps_));
   const float scale = static_cast<float>(gradient_scale);
-  const float decay =
-      static_cast<float>(1 - learning_rate * options_.weight_decay);
-  const float step_size = static_cast<float>(learning_rate / correction1);
   const float root = static_cast<float>(1 / std::sqrt(correction2));
   const float epsilon = static_cast<float>(options_.epsilon);
   const float beta2 = static_cast<float>(options_.beta2);
@@ -34,18 +37,24 @@ void AdamW::Step(std::span<float> parameters, std::span<const float> gradients,
   const float* g = gradients.data();
   float* m = first_moment_.data();
   float* v = second_moment_.data();
-  at::parallel_for(0, static_cast<int64_t>(parameters.size()), kBlock,
-                   [&](int64_t from, int64_t to) {
+  int64_t start = 0;
+  for (const ParameterGroup& group : groups_) {
+    const double rate = learning_rate * group.learning_rate_factor;
+    const float decay = static_cast<float>(1 - rate * options_.weight_decay);
+    const float step_size = static_cast<float>(rate / correction1);
+    at::parallel_for(
+        start, start + group.elements, kBlock, [&](int64_t from, int64_t to) {
 #pragma omp simd
-                     for (int64_t i = from; i < to; ++i) {
-                       const float gradient = g[i] * scale;
-                       m[i] += (gradient - m[i]) * rest1;
-                       v[i] = v[i] * beta2 + gradient * gradient * rest2;
-                       p[i] = p[i] * decay -
-                              step_size * m[i] /
-                                  (std::sqrt(v[i]) * root + epsilon);
-                     }
-                   });
+          for (int64_t i = from; i < to; ++i) {
+            const float gradient = g[i] * scale;
+            m[i] += (gradient - m[i]) * rest1;
+            v[i] = v[i] * beta2 + gradient * gradient * rest2;
+            p[i] = p[i] * decay -
+                   step_size * m[i] / (std::sqrt(v[i]) * root + epsilon);
+          }
+        });
+    start += group.elements;
+  }
 }
 
 double NormL2(std::span<const float> values) {

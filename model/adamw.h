@@ -16,12 +16,21 @@ struct AdamWOptions {
   double weight_decay = 0;
 };
 
+// The next `elements` parameters, which take `learning_rate_factor` times the
+// step's learning rate.
+struct ParameterGroup {
+  int64_t elements;
+  double learning_rate_factor = 1;
+};
+
 // Moments of a flat vector of parameters, and one fused, multi-threaded pass
 // over them per step. The numbers are those of torch.optim.AdamW and do not
 // depend on the number of threads.
 class AdamW {
  public:
-  AdamW(const AdamWOptions& options, int64_t size);
+  // REQUIRES: `groups` make up the parameters, or there are none.
+  AdamW(const AdamWOptions& options, int64_t size,
+        std::vector<ParameterGroup> groups = {});
   // One step on `gradient_scale * gradients` at `learning_rate` (the
   // schedule's, not the options'). REQUIRES: both spans have the size given.
   void Step(std::span<float> parameters, std::span<const float> gradients,
@@ -29,6 +38,7 @@ class AdamW {
 
  private:
   AdamWOptions options_;
+  std::vector<ParameterGroup> groups_;
   int64_t steps_ = 0;
   std::vector<float> first_moment_, second_moment_;
 };

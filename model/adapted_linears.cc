@@ -36,6 +36,48 @@ AdaptedLinear LinearOf(const DecoderConfig& config, int64_t layer,
   return linear;
 }
 
+std::vector<AdaptedLinear> AllLinears(const DecoderConfig& config) {
+  const std::vector<std::string>& known = KnownTargetModules();
+  std::vector<AdaptedLinear> linears;
+  linears.reserve(static_cast<size_t>(config.layers) * known.size());
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    for (const std::string& name : known) {
+      linears.push_back(LinearOf(config, layer, name));
+    }
+  }
+  return linears;
+}
+
+// PEFT's rule for an entry of target_modules.
+bool Selects(const std::string& target, const std::string& module) {
+  return module == target || module.ends_with("." + target);
+}
+
+bool IsWanted(const LoraOptions& options, const std::string& module) {
+  if (options.target_pattern) return options.target_pattern->Matches(module);
+  const std::vector<std::string>& targets = options.target_modules;
+  return targets.empty() || std::any_of(targets.begin(), targets.end(),
+                                        [&](const std::string& target) {
+                                          return Selects(target, module);
+                                        });
+}
+
+Status CheckTargets(const std::vector<std::string>& targets,
+                    const std::vector<AdaptedLinear>& linears) {
+  for (const std::string& target : targets) {
+    const bool selects = std::any_of(linears.begin(), linears.end(),
+                                     [&](const AdaptedLinear& linear) {
+                                       return Selects(target, linear.module);
+                                     });
+    if (selects) continue;
+    return InvalidArgument(
+        "target_modules: '{}' is not a module that LoRA can adapt; known are "
+        "{}",
+        target, fmt::join(KnownTargetModules(), ", "));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 std::string LoraAName(std::string_view module) {
@@ -44,6 +86,10 @@ std::string LoraAName(std::string_view module) {
 
 std::string LoraBName(std::string_view module) {
   return fmt::format("{}{}.lora_B.weight", kPeftPrefix, module);
+}
+
+std::string MagnitudeName(std::string_view module) {
+  return fmt::format("{}{}.lora_magnitude_vector", kPeftPrefix, module);
 }
 
 std::string WeightName(std::string_view module) {
@@ -58,27 +104,20 @@ const std::vector<std::string>& KnownTargetModules() {
 }
 
 StatusOr<std::vector<AdaptedLinear>> AdaptedLinears(
-    const DecoderConfig& config,
-    const std::vector<std::string>& target_modules) {
-  const std::vector<std::string>& known = KnownTargetModules();
-  for (const std::string& name : target_modules) {
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      return InvalidArgument(
-          "target_modules: '{}' is not a module that LoRA can adapt; known "
-          "are {}",
-          name, fmt::join(known, ", "));
-    }
+    const DecoderConfig& config, const LoraOptions& options) {
+  TANDEM_RETURN_IF_ERROR(CheckLoraOptions(options));
+  std::vector<AdaptedLinear> linears = AllLinears(config);
+  TANDEM_RETURN_IF_ERROR(CheckTargets(options.target_modules, linears));
+  std::erase_if(linears, [&](const AdaptedLinear& linear) {
+    return !IsWanted(options, linear.module);
+  });
+  if (linears.empty() && options.target_pattern) {
+    return InvalidArgument("target_modules: no module matches '{}'",
+                           options.target_pattern->expression());
   }
-  const auto wanted = [&](const std::string& name) {
-    return target_modules.empty() ||
-           std::find(target_modules.begin(), target_modules.end(), name) !=
-               target_modules.end();
-  };
-  std::vector<AdaptedLinear> linears;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    for (const std::string& name : known) {
-      if (wanted(name)) linears.push_back(LinearOf(config, layer, name));
-    }
+  for (AdaptedLinear& linear : linears) {
+    linear.rank = ModuleRank(options, linear.module);
+    linear.scale = ModuleScale(options, linear.module);
   }
   return linears;
 }

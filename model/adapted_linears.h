@@ -9,6 +9,7 @@
 
 #include "common/status.h"
 #include "model/decoder_config.h"
+#include "model/lora_options.h"
 
 namespace tandem {
 
@@ -17,22 +18,25 @@ struct AdaptedLinear {
   std::string module;  // "model.layers.0.self_attn.q_proj"
   int64_t in = 0;
   int64_t out = 0;
+  int64_t rank = 0;
+  double scale = 0;  // of B A x
 };
 
-// Names of the adapter's factors and of the weight they belong to.
-std::string LoraAName(std::string_view module);  // PEFT's
-std::string LoraBName(std::string_view module);  // PEFT's
+// Names of the adapter's tensors and of the weight they belong to.
+std::string LoraAName(std::string_view module);      // PEFT's
+std::string LoraBName(std::string_view module);      // PEFT's
+std::string MagnitudeName(std::string_view module);  // PEFT's, of DoRA
 std::string WeightName(std::string_view module);
 
 // q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj.
 const std::vector<std::string>& KnownTargetModules();
 
-// The layers that `target_modules` (empty: all seven) select, by layer and then
-// in the order of KnownTargetModules(). InvalidArgument for an unknown module;
-// the message lists the known ones.
-StatusOr<std::vector<AdaptedLinear>> AdaptedLinears(
-    const DecoderConfig& config,
-    const std::vector<std::string>& target_modules);
+// The layers that the options select, by layer and then in the order of
+// KnownTargetModules(). InvalidArgument: what CheckLoraOptions refuses, a
+// target module that selects none (the message lists the known ones), a target
+// pattern that matches none.
+StatusOr<std::vector<AdaptedLinear>> AdaptedLinears(const DecoderConfig& config,
+                                                    const LoraOptions& options);
 
 }  // namespace tandem
 

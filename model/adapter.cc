@@ -7,25 +7,10 @@
 
 #include "common/random.h"
 #include "model/adapted_linears.h"
+#include "model/decoder.h"
 
 namespace tandem {
 namespace {
-
-// Far above any useful rank; what a peer's task description may ask for stops
-// here, before memory is touched.
-constexpr int64_t kMaxRank = 65536;
-
-Status CheckOptions(const LoraOptions& options) {
-  if (options.rank < 1 || options.rank > kMaxRank) {
-    return InvalidArgument("LoRA rank is {}, expected 1 to {}", options.rank,
-                           kMaxRank);
-  }
-  if (!std::isfinite(options.alpha) || options.alpha <= 0) {
-    return InvalidArgument("LoRA alpha is {}, expected a number above 0",
-                           options.alpha);
-  }
-  return OkStatus();
-}
 
 // Uniform in +-1/sqrt(in): [rank, in]. The stream depends on the seed and the
 // tensor's name alone, not on which other modules are adapted.
@@ -61,50 +46,74 @@ Status CheckTensor(const TensorMap& tensors, const std::string& name,
   return OkStatus();
 }
 
-// The first name in `tensors` that none of `linears` accounts for.
-Status CheckNothingElse(const TensorMap& tensors,
-                        const std::vector<AdaptedLinear>& linears) {
-  if (tensors.size() == 2 * linears.size()) return OkStatus();
-  TensorMap unknown = tensors;
-  for (const AdaptedLinear& linear : linears) {
-    unknown.erase(LoraAName(linear.module));
-    unknown.erase(LoraBName(linear.module));
+// The names and shapes of a linear's tensors in an adapter.
+std::vector<std::pair<std::string, std::vector<int64_t>>> TensorsOf(
+    const AdaptedLinear& linear, const LoraOptions& options) {
+  std::vector<std::pair<std::string, std::vector<int64_t>>> tensors = {
+      {LoraAName(linear.module), {linear.rank, linear.in}},
+      {LoraBName(linear.module), {linear.out, linear.rank}}};
+  if (options.use_dora) {
+    tensors.push_back({MagnitudeName(linear.module), {linear.out}});
   }
-  return InvalidArgument("adapter tensor '{}' is not part of this adapter",
-                         unknown.begin()->first);
+  return tensors;
 }
 
-}  // namespace
-
-StatusOr<Adapter> CreateAdapter(const DecoderConfig& config,
+// A and B of every adapted linear.
+StatusOr<Adapter> CreateFactors(const DecoderConfig& config,
                                 const LoraOptions& options, uint64_t seed) {
-  TANDEM_RETURN_IF_ERROR(CheckOptions(options));
   TANDEM_ASSIGN_OR_RETURN(const std::vector<AdaptedLinear> linears,
-                          AdaptedLinears(config, options.target_modules));
+                          AdaptedLinears(config, options));
   Adapter adapter{.options = options};
   for (const AdaptedLinear& linear : linears) {
     const std::string a_name = LoraAName(linear.module);
     adapter.tensors[a_name] =
-        KaimingUniform(options.rank, linear.in, seed, a_name);
+        KaimingUniform(linear.rank, linear.in, seed, a_name);
     adapter.tensors[LoraBName(linear.module)] =
-        at::zeros({linear.out, options.rank}, at::kFloat);
+        at::zeros({linear.out, linear.rank}, at::kFloat);
   }
   return adapter;
+}
+
+}  // namespace
+
+StatusOr<Adapter> CreateAdapter(const Decoder& model,
+                                const LoraOptions& options, uint64_t seed) {
+  TANDEM_ASSIGN_OR_RETURN(Adapter adapter,
+                          CreateFactors(model.config(), options, seed));
+  if (!options.use_dora) return adapter;
+  TANDEM_ASSIGN_OR_RETURN(const std::vector<AdaptedLinear> linears,
+                          AdaptedLinears(model.config(), options));
+  for (const AdaptedLinear& linear : linears) {
+    adapter.tensors[MagnitudeName(linear.module)] =
+        model.RowNorms(linear.module);
+  }
+  return adapter;
+}
+
+StatusOr<Adapter> CreateAdapter(const DecoderConfig& config,
+                                const LoraOptions& options, uint64_t seed) {
+  if (options.use_dora) {
+    return InvalidArgument(
+        "DoRA's magnitudes start from the weights, which are not given");
+  }
+  return CreateFactors(config, options, seed);
 }
 
 Status CheckAdapterTensors(const DecoderConfig& config,
                            const LoraOptions& options,
                            const TensorMap& tensors) {
-  TANDEM_RETURN_IF_ERROR(CheckOptions(options));
   TANDEM_ASSIGN_OR_RETURN(const std::vector<AdaptedLinear> linears,
-                          AdaptedLinears(config, options.target_modules));
+                          AdaptedLinears(config, options));
+  TensorMap unknown = tensors;
   for (const AdaptedLinear& linear : linears) {
-    TANDEM_RETURN_IF_ERROR(CheckTensor(tensors, LoraAName(linear.module),
-                                       {options.rank, linear.in}));
-    TANDEM_RETURN_IF_ERROR(CheckTensor(tensors, LoraBName(linear.module),
-                                       {linear.out, options.rank}));
+    for (const auto& [name, shape] : TensorsOf(linear, options)) {
+      TANDEM_RETURN_IF_ERROR(CheckTensor(tensors, name, shape));
+      unknown.erase(name);
+    }
   }
-  return CheckNothingElse(tensors, linears);
+  if (unknown.empty()) return OkStatus();
+  return InvalidArgument("adapter tensor '{}' is not part of this adapter",
+                         unknown.begin()->first);
 }
 
 }  // namespace tandem

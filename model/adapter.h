@@ -1,38 +1,42 @@
-// LoRA adapters (Hu et al., 2021): W x + (alpha / r) B A x with W frozen.
+// LoRA adapters (Hu et al., 2021): W x + scale B A x with W frozen, and DoRA
+// (Liu et al., 2024): m / ||W + scale B A|| times that, with a norm for every
+// row.
 #ifndef TANDEM_MODEL_ADAPTER_H_
 #define TANDEM_MODEL_ADAPTER_H_
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "common/status.h"
 #include "model/checkpoint.h"
 #include "model/decoder_config.h"
+#include "model/lora_options.h"
 #include "model/tensor_map.h"
 
 namespace tandem {
 
-struct LoraOptions {
-  int64_t rank = 16;
-  double alpha = 32;
-  // Of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; empty:
-  // all seven.
-  std::vector<std::string> target_modules = {};
-};
+class Decoder;
 
 struct Adapter {
   LoraOptions options;
   // PEFT's names, fp32:
   // base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight [r, in],
-  // ...lora_B.weight [out, r].
+  // ...lora_B.weight [out, r], and with DoRA ...lora_magnitude_vector [out].
   TensorMap tensors = {};
+  // While training: what the masks of options.dropout are drawn from. Without
+  // it nothing is dropped.
+  std::optional<uint64_t> dropout_seed = {};
 };
 
 // A: Kaiming-uniform with a = sqrt(5), that is uniform in +-1/sqrt(in); B:
-// zero. The same for equal seeds. InvalidArgument: rank < 1, alpha <= 0,
-// unknown target module (lists the known ones).
+// zero; magnitudes: the norms of the rows of the model's weights. The same for
+// equal seeds. InvalidArgument: what CheckLoraOptions refuses, a target module
+// that is none (lists the known ones).
+StatusOr<Adapter> CreateAdapter(const Decoder& model,
+                                const LoraOptions& options, uint64_t seed);
+// The same without the weights. InvalidArgument for DoRA, which needs them.
 StatusOr<Adapter> CreateAdapter(const DecoderConfig& config,
                                 const LoraOptions& options, uint64_t seed);
 
@@ -48,15 +52,15 @@ Status SaveAdapter(const Adapter& adapter, const std::string& base_model,
                    const std::filesystem::path& folder);
 // Tensors in half precision become fp32. NotFound; InvalidArgument: PEFT
 // features that change what the adapter computes and Tandem does not support
-// (use_dora, use_rslora, modules_to_save, rank_pattern, alpha_pattern, bias,
-// PiSSA and its like, ...), each named; missing or misshapen tensors; a wrong
-// file.
+// (modules_to_save, bias, layers_to_transform, PiSSA and its like, ...), each
+// named; missing or misshapen tensors; a wrong file.
 StatusOr<Adapter> LoadAdapter(const std::filesystem::path& folder,
                               const DecoderConfig& config);
 
-// W + (alpha / r) B A in fp32 for every adapted layer; other tensors are shared
-// with `base`. Throws std::invalid_argument where the adapter is not one for
-// this base (see CheckAdapterTensors).
+// W + scale B A, with DoRA its rows set to their magnitudes, in fp32 for every
+// adapted layer; other tensors are shared with `base`. Throws
+// std::invalid_argument where the adapter is not one for this base (see
+// CheckAdapterTensors).
 Checkpoint MergeAdapter(const Checkpoint& base, const Adapter& adapter);
 
 }  // namespace tandem

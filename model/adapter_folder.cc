@@ -2,6 +2,7 @@
 // adapter_model.safetensors.
 #include <ATen/ATen.h>
 
+#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -14,33 +15,37 @@
 namespace tandem {
 namespace {
 
-using nlohmann::json;
+// Keeps the order of keys: the first pattern that matches counts.
 using nlohmann::ordered_json;
+using json = ordered_json;
 
 constexpr char kConfigFile[] = "adapter_config.json";
 constexpr char kTensorsFile[] = "adapter_model.safetensors";
 
+struct PeftFeature {
+  const char* name;
+  const char* reason = "";
+};
+
 // Features of PEFT's LoRA that change what an adapter computes. Left out, null,
 // false and empty all mean that it is not in use.
-constexpr const char* kUnsupportedFeatures[] = {"use_dora",
-                                                "use_rslora",
-                                                "use_qalora",
-                                                "use_bdlora",
-                                                "lora_bias",
-                                                "modules_to_save",
-                                                "rank_pattern",
-                                                "alpha_pattern",
-                                                "fan_in_fan_out",
-                                                "exclude_modules",
-                                                "layers_to_transform",
-                                                "layer_replication",
-                                                "target_parameters",
-                                                "trainable_token_indices",
-                                                "alora_invocation_tokens",
-                                                "arrow_config",
-                                                "kasa_config",
-                                                "monteclora_config",
-                                                "velora_config"};
+constexpr PeftFeature kUnsupportedFeatures[] = {
+    {"use_qalora"},
+    {"use_bdlora"},
+    {"lora_bias"},
+    {"modules_to_save",
+     ": it stores whole layers, an adapter holds LoRA's tensors alone"},
+    {"fan_in_fan_out", ": the linears of these models are stored [out, in]"},
+    {"exclude_modules", ": list what remains in target_modules"},
+    {"layers_to_transform", ": list the layers' modules in target_modules"},
+    {"layer_replication", ": it changes the base model's layers"},
+    {"target_parameters"},
+    {"trainable_token_indices"},
+    {"alora_invocation_tokens"},
+    {"arrow_config"},
+    {"kasa_config"},
+    {"monteclora_config"},
+    {"velora_config"}};
 
 bool IsUnused(const json& value) {
   return value.is_null() || value == false ||
@@ -50,11 +55,11 @@ bool IsUnused(const json& value) {
 // bias and init_lora_weights are in use whatever they say. Initialisations
 // other than these (PiSSA, OLoRA, CorDA, EVA, LoftQ) move the base's weights.
 Status CheckFeatures(const json& config) {
-  for (const char* feature : kUnsupportedFeatures) {
-    const json value = config.value(feature, json());
+  for (const auto& [name, reason] : kUnsupportedFeatures) {
+    const json value = config.value(name, json());
     if (IsUnused(value)) continue;
-    return InvalidArgument("{} is {}, which Tandem does not support", feature,
-                           value.dump());
+    return InvalidArgument("{} is {}, which Tandem does not support{}", name,
+                           value.dump(), reason);
   }
   const json bias = config.value("bias", json("none"));
   if (bias != "none") {
@@ -69,21 +74,77 @@ Status CheckFeatures(const json& config) {
   return OkStatus();
 }
 
-StatusOr<std::vector<std::string>> ParseTargetModules(const json& config) {
+// "all-linear", or an expression for whole names.
+Status ParseTargetString(const std::string& text, LoraOptions& options) {
+  std::string lower = text;
+  for (char& c : lower) {
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  if (lower == "all-linear") return OkStatus();  // as an empty list
+  TANDEM_ASSIGN_OR_RETURN(options.target_pattern,
+                          ModulePattern::WholeName(text));
+  return OkStatus();
+}
+
+Status ParseTargets(const json& config, LoraOptions& options) {
   const json value = config.value("target_modules", json());
+  if (value.is_string()) {
+    return ParseTargetString(value.get<std::string>(), options);
+  }
   if (!value.is_array() || value.empty()) {
     return InvalidArgument("target_modules is {}, expected a list of names",
                            value.dump());
   }
-  std::vector<std::string> modules;
+  options.target_modules.reserve(value.size());
   for (const json& name : value) {
     if (!name.is_string()) {
       return InvalidArgument("target_modules holds {}, expected names",
                              name.dump());
     }
-    modules.push_back(name.get<std::string>());
+    options.target_modules.push_back(name.get<std::string>());
   }
-  return modules;
+  return OkStatus();
+}
+
+StatusOr<int64_t> ParseInteger(const std::string& name, const json& value) {
+  if (value.is_number_integer()) return value.get<int64_t>();
+  return InvalidArgument("{} is {}, expected an integer", name, value.dump());
+}
+
+StatusOr<double> ParseNumber(const std::string& name, const json& value) {
+  if (value.is_number()) return value.get<double>();
+  return InvalidArgument("{} is {}, expected a number", name, value.dump());
+}
+
+StatusOr<bool> ParseSwitch(const std::string& name, const json& config) {
+  const json value = config.value(name, json(false));
+  if (value.is_null()) return false;
+  if (value.is_boolean()) return value.get<bool>();
+  return InvalidArgument("{} is {}, expected true or false", name,
+                         value.dump());
+}
+
+// {pattern: value, ...}; missing and null: none.
+template <typename T, typename Parse>
+StatusOr<std::vector<PatternValue<T>>> ParsePatterns(const std::string& name,
+                                                     const json& config,
+                                                     const Parse& parse) {
+  const json object = config.value(name, json::object());
+  std::vector<PatternValue<T>> patterns;
+  if (object.is_null()) return patterns;
+  if (!object.is_object()) {
+    return InvalidArgument("{} is {}, expected values by pattern", name,
+                           object.dump());
+  }
+  patterns.reserve(object.size());
+  for (const auto& [expression, value] : object.items()) {
+    TANDEM_ASSIGN_OR_RETURN(const T number,
+                            parse(name + " '" + expression + "'", value));
+    TANDEM_ASSIGN_OR_RETURN(ModulePattern modules,
+                            ModulePattern::EndOfName(expression));
+    patterns.push_back({std::move(modules), number});
+  }
+  return patterns;
 }
 
 StatusOr<LoraOptions> ParseOptions(const json& config) {
@@ -94,17 +155,24 @@ StatusOr<LoraOptions> ParseOptions(const json& config) {
   }
   TANDEM_RETURN_IF_ERROR(CheckFeatures(config));
   LoraOptions options;
-  const json rank = config.value("r", json());
-  if (!rank.is_number_integer()) {
-    return InvalidArgument("r is {}, expected an integer", rank.dump());
-  }
-  options.rank = rank.get<int64_t>();
-  const json alpha = config.value("lora_alpha", json());
-  if (!alpha.is_number()) {
-    return InvalidArgument("lora_alpha is {}, expected a number", alpha.dump());
-  }
-  options.alpha = alpha.get<double>();
-  TANDEM_ASSIGN_OR_RETURN(options.target_modules, ParseTargetModules(config));
+  TANDEM_ASSIGN_OR_RETURN(options.rank,
+                          ParseInteger("r", config.value("r", json())));
+  TANDEM_ASSIGN_OR_RETURN(
+      options.alpha,
+      ParseNumber("lora_alpha", config.value("lora_alpha", json())));
+  TANDEM_ASSIGN_OR_RETURN(
+      options.dropout,
+      ParseNumber("lora_dropout", config.value("lora_dropout", json(0.0))));
+  TANDEM_ASSIGN_OR_RETURN(options.use_rslora,
+                          ParseSwitch("use_rslora", config));
+  TANDEM_ASSIGN_OR_RETURN(options.use_dora, ParseSwitch("use_dora", config));
+  TANDEM_ASSIGN_OR_RETURN(
+      options.rank_pattern,
+      ParsePatterns<int64_t>("rank_pattern", config, ParseInteger));
+  TANDEM_ASSIGN_OR_RETURN(
+      options.alpha_pattern,
+      ParsePatterns<double>("alpha_pattern", config, ParseNumber));
+  TANDEM_RETURN_IF_ERROR(ParseTargets(config, options));
   return options;
 }
 
@@ -141,26 +209,40 @@ ordered_json Number(double value) {
   return value;
 }
 
+ordered_json TargetsOf(const LoraOptions& options) {
+  if (options.target_pattern) return options.target_pattern->expression();
+  return options.target_modules.empty() ? KnownTargetModules()
+                                        : options.target_modules;
+}
+
+template <typename T>
+ordered_json PatternsOf(const std::vector<PatternValue<T>>& patterns) {
+  ordered_json object = ordered_json::object();
+  for (const auto& [modules, value] : patterns) {
+    object[modules.expression()] = Number(static_cast<double>(value));
+  }
+  return object;
+}
+
 std::string ConfigText(const LoraOptions& options,
                        const std::string& base_model) {
-  const ordered_json config = {{"peft_type", "LORA"},
-                               {"task_type", "CAUSAL_LM"},
-                               {"base_model_name_or_path", base_model},
-                               {"r", options.rank},
-                               {"lora_alpha", Number(options.alpha)},
-                               {"lora_dropout", 0.0},
-                               {"target_modules", options.target_modules.empty()
-                                                      ? KnownTargetModules()
-                                                      : options.target_modules},
-                               {"bias", "none"},
-                               {"fan_in_fan_out", false},
-                               {"use_rslora", false},
-                               {"use_dora", false},
-                               {"modules_to_save", nullptr},
-                               {"rank_pattern", ordered_json::object()},
-                               {"alpha_pattern", ordered_json::object()},
-                               {"init_lora_weights", true},
-                               {"inference_mode", true}};
+  const ordered_json config = {
+      {"peft_type", "LORA"},
+      {"task_type", "CAUSAL_LM"},
+      {"base_model_name_or_path", base_model},
+      {"r", options.rank},
+      {"lora_alpha", Number(options.alpha)},
+      {"lora_dropout", options.dropout},
+      {"target_modules", TargetsOf(options)},
+      {"bias", "none"},
+      {"fan_in_fan_out", false},
+      {"use_rslora", options.use_rslora},
+      {"use_dora", options.use_dora},
+      {"modules_to_save", nullptr},
+      {"rank_pattern", PatternsOf(options.rank_pattern)},
+      {"alpha_pattern", PatternsOf(options.alpha_pattern)},
+      {"init_lora_weights", true},
+      {"inference_mode", true}};
   return config.dump(2, ' ', false, ordered_json::error_handler_t::replace) +
          "\n";
 }

@@ -6,6 +6,8 @@
 
 #include <stdexcept>
 
+#include "common/random.h"
+
 namespace tandem {
 namespace {
 
@@ -13,7 +15,7 @@ namespace {
 Adapter WithLeaves(const Adapter& adapter, bool freeze_lora_a,
                    std::vector<std::string>& names,
                    std::vector<at::Tensor>& leaves) {
-  Adapter result{adapter.options, {}};
+  Adapter result{adapter.options, {}, {}};
   for (const auto& [name, tensor] : adapter.tensors) {
     at::Tensor leaf = tensor.detach();
     if (!(freeze_lora_a && IsLoraA(name))) {
@@ -50,9 +52,12 @@ AdapterGradient ComputeAdapterGradient(const Decoder& model,
   const at::AutoGradMode enable(true);
   std::vector<std::string> names;
   std::vector<at::Tensor> leaves;
-  const Adapter tracked = WithLeaves(adapter, freeze_lora_a, names, leaves);
+  Adapter tracked = WithLeaves(adapter, freeze_lora_a, names, leaves);
   AdapterGradient result;
-  for (const LossTerm& term : terms) {
+  for (size_t t = 0; t < terms.size(); ++t) {
+    const LossTerm& term = terms[t];
+    if (adapter.dropout_seed)
+      tracked.dropout_seed = DeriveSeed(*adapter.dropout_seed, "term", t);
     const at::Tensor loss = TermLoss(model, tracked, term);
     result.loss += loss.item<double>();
     result.tokens += term.batch->tokens.size(0);

@@ -27,10 +27,11 @@ struct AdapterGradient {
   int64_t target_tokens = 0;
 };
 
-// d loss / d factor for every factor, or for the B factors alone where
-// `freeze_lora_a`. Terms run one after another, so that only one term's
-// activations are alive. Throws std::invalid_argument for a term without target
-// rows, and what LibTorch throws.
+// d loss / d tensor for every tensor of the adapter, or for all but the A
+// factors where `freeze_lora_a`. With the adapter's dropout_seed each term
+// drops in its own way, the same each time. Terms run one after another, so
+// that only one term's activations are alive. Throws std::invalid_argument for
+// a term without target rows, and what LibTorch throws.
 AdapterGradient ComputeAdapterGradient(const Decoder& model,
                                        const Adapter& adapter,
                                        const std::vector<LossTerm>& terms,

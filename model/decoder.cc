@@ -7,6 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "common/random.h"
 #include "model/causal_attention.h"
 #include "model/decoder_weights.h"
 #include "model/frozen_product.h"
@@ -37,10 +38,12 @@ std::vector<int64_t> PackedPositions(const std::vector<int64_t>& offsets,
   return positions;
 }
 
-double LoraScale(const Adapter* adapter) {
-  return adapter == nullptr ? 0
-                            : adapter->options.alpha /
-                                  static_cast<double>(adapter->options.rank);
+// Linears that share an input share the mask, named after the first of them.
+LoraDropout DropoutOf(const Adapter* adapter, const std::string& module) {
+  if (adapter == nullptr || !adapter->dropout_seed ||
+      adapter->options.dropout == 0)
+    return {};
+  return {adapter->options.dropout, DeriveSeed(*adapter->dropout_seed, module)};
 }
 
 // Attention of one layer over rotated queries and keys.
@@ -62,7 +65,8 @@ struct Pass {
     std::vector<LoraProjection> projections;
     for (const AdaptableLinear* linear : linears)
       projections.push_back(WithFactors(*linear, adapter));
-    return LoraLinear(x, projections, LoraScale(adapter));
+    return LoraLinear(x, projections,
+                      DropoutOf(adapter, (*linears.begin())->module));
   }
 
   at::Tensor Attention(const LayerWeights& w, size_t layer,
@@ -199,6 +203,15 @@ at::Tensor Decoder::ForwardCached(const at::Tensor& tokens,
           .Run(impl_->weights, tokens);
   cache.length_ += n;
   return hidden;
+}
+
+at::Tensor Decoder::RowNorms(const std::string& module) const {
+  for (const LayerWeights& w : impl_->weights.layers)
+    for (const AdaptableLinear* linear :
+         {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down})
+      if (linear->module == module)
+        return linear->row_squares->Of(linear->weight).sqrt().to(at::kFloat);
+  throw std::invalid_argument("the model has no linear '" + module + "'");
 }
 
 at::Tensor Decoder::Logits(const at::Tensor& hidden) const {

@@ -60,6 +60,10 @@ class Decoder {
 
   // fp32 logits: [rows, vocabulary_size] of hidden: [rows, hidden_size].
   at::Tensor Logits(const at::Tensor& hidden) const;
+  // L2 norms of the rows of a linear's weight: [out] fp32, for
+  // "model.layers.0.self_attn.q_proj" and its like. Throws
+  // std::invalid_argument for a module that is none.
+  at::Tensor RowNorms(const std::string& module) const;
   // [vocabulary_size, hidden_size] in dtype().
   const at::Tensor& head_weight() const;
 

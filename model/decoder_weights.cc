@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "model/adapted_linears.h"
+
 namespace tandem {
 namespace {
 
@@ -45,9 +47,12 @@ class Collector {
 
   AdaptableLinear TakeLinear(const std::string& module, int64_t out,
                              int64_t in) {
-    const std::string peft = "base_model.model." + module;
-    return {TakeMatrix(module + ".weight", {out, in}), peft + ".lora_A.weight",
-            peft + ".lora_B.weight"};
+    return {TakeMatrix(module + ".weight", {out, in}),
+            module,
+            LoraAName(module),
+            LoraBName(module),
+            MagnitudeName(module),
+            std::make_shared<RowSquaresCache>()};
   }
 
   const Status& status() const { return status_; }
@@ -113,6 +118,11 @@ LoraProjection WithFactors(const AdaptableLinear& linear,
   if (a == adapter->tensors.end()) return projection;
   projection.a = a->second;
   projection.b = adapter->tensors.at(linear.lora_b_name);
+  projection.scale = ModuleScale(adapter->options, linear.module);
+  if (adapter->options.use_dora) {
+    projection.magnitude = adapter->tensors.at(linear.magnitude_name);
+    projection.row_squares = linear.row_squares->Of(linear.weight);
+  }
   return projection;
 }
 

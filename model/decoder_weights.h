@@ -5,23 +5,26 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/status.h"
 #include "model/adapter.h"
 #include "model/checkpoint.h"
+#include "model/dora.h"
 #include "model/lora_linear.h"
 
 namespace tandem {
 
-// A linear layer and the names of its factors in an adapter.
+// A linear layer and the names of its tensors in an adapter.
 struct AdaptableLinear {
   at::Tensor weight;  // [out, in]
-  std::string lora_a_name, lora_b_name;
+  std::string module, lora_a_name, lora_b_name, magnitude_name;
+  std::shared_ptr<RowSquaresCache> row_squares = {};
 };
 
-// The layer's weight with the factors that `adapter` (may be null) has for it.
+// The layer's weight with the tensors that `adapter` (may be null) has for it.
 LoraProjection WithFactors(const AdaptableLinear& linear,
                            const Adapter* adapter);
 

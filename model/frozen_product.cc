@@ -66,6 +66,14 @@ at::Tensor TimesTransposedExactly(const at::Tensor& x,
   return y;
 }
 
+at::Tensor RowSquares(const at::Tensor& weight) {
+  at::Tensor squares = at::empty({weight.size(0)}, at::kDouble);
+  ForEachTile(weight, at::kDouble, [&](int64_t from, const at::Tensor& tile) {
+    squares.narrow(0, from, tile.size(0)).copy_(tile.square().sum(1));
+  });
+  return squares;
+}
+
 void AddProduct(const at::Tensor& x, const at::Tensor& weight,
                 at::Tensor& sum) {
   const at::ScalarType dtype = x.scalar_type();

@@ -24,6 +24,9 @@ at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight);
 at::Tensor TimesTransposedExactly(const at::Tensor& x,
                                   const at::Tensor& weight);
 
+// |w|^2 of every row of `weight` [out, in]: [out] fp64.
+at::Tensor RowSquares(const at::Tensor& weight);
+
 // sum += x W: x [rows, out], weight [out, in], sum [rows, in] of x's dtype.
 void AddProduct(const at::Tensor& x, const at::Tensor& weight, at::Tensor& sum);
 

@@ -26,10 +26,10 @@ struct LoraSlot {
   }
 };
 
-StatusOr<std::vector<LoraSlot>> SlotsOf(
-    const DecoderConfig& config, const std::vector<std::string>& targets) {
+StatusOr<std::vector<LoraSlot>> SlotsOf(const DecoderConfig& config,
+                                        const LoraOptions& options) {
   TANDEM_ASSIGN_OR_RETURN(const std::vector<AdaptedLinear> linears,
-                          AdaptedLinears(config, targets));
+                          AdaptedLinears(config, options));
   std::map<std::string, WeightLayout> weights;
   for (WeightLayout& weight : LlamaWeights(config)) {
     weights[weight.name] = std::move(weight);
@@ -55,8 +55,8 @@ at::Tensor RowOrder(const LoraSlot& slot) {
 }
 
 // What llama.cpp divides by the rank to get the module's scale.
-double GgufAlpha(const LoraOptions& options, const LoraSlot&, int64_t) {
-  return options.alpha;
+double GgufAlpha(const LoraSlot& slot) {
+  return slot.linear.scale * static_cast<double>(slot.linear.rank);
 }
 
 void AddFactor(const std::string& name, const at::Tensor& values,
@@ -75,8 +75,7 @@ void AddSlot(const Adapter& adapter, const LoraSlot& slot, double alpha,
   const std::string& module = slot.linear.module;
   const at::Tensor a = adapter.tensors.at(LoraAName(module)).detach();
   const at::Tensor b = adapter.tensors.at(LoraBName(module)).detach();
-  const auto ratio =
-      static_cast<float>(GgufAlpha(adapter.options, slot, a.size(0)) / alpha);
+  const auto ratio = static_cast<float>(GgufAlpha(slot) / alpha);
   const at::Tensor rows = b.index_select(0, RowOrder(slot));
   AddFactor(slot.GgufName("lora_a"), a, writer);
   AddFactor(slot.GgufName("lora_b"), ratio == 1 ? rows : rows * ratio, writer);
@@ -184,7 +183,7 @@ StatusOr<Adapter> AdapterOf(const GgufFile& file, const DecoderConfig& config) {
   TANDEM_ASSIGN_OR_RETURN(adapter.options.target_modules, TargetsOf(file, all));
   TANDEM_ASSIGN_OR_RETURN(adapter.options.alpha, file.Number(kAlphaKey));
   TANDEM_ASSIGN_OR_RETURN(const std::vector<LoraSlot> slots,
-                          SlotsOf(config, adapter.options.target_modules));
+                          SlotsOf(config, adapter.options));
   adapter.options.rank = 0;  // the first factor's
   for (const LoraSlot& slot : slots) {
     TANDEM_RETURN_IF_ERROR(ReadSlot(file, slot, adapter));
@@ -198,14 +197,16 @@ StatusOr<Adapter> AdapterOf(const GgufFile& file, const DecoderConfig& config) {
 
 Status SaveLoraGguf(const Adapter& adapter, const DecoderConfig& config,
                     const std::filesystem::path& path) {
+  if (adapter.options.use_dora) {
+    return InvalidArgument(
+        "use_dora: a LoRA GGUF has no place for magnitudes; export a merged "
+        "model");
+  }
   TANDEM_RETURN_IF_ERROR(
       CheckAdapterTensors(config, adapter.options, adapter.tensors));
   TANDEM_ASSIGN_OR_RETURN(const std::vector<LoraSlot> slots,
-                          SlotsOf(config, adapter.options.target_modules));
-  const LoraSlot& first = slots.front();
-  const int64_t rank =
-      adapter.tensors.at(LoraAName(first.linear.module)).size(0);
-  const double alpha = GgufAlpha(adapter.options, first, rank);
+                          SlotsOf(config, adapter.options));
+  const double alpha = GgufAlpha(slots.front());
   GgufWriter writer;
   AddMetadata(config, path.stem().string(), alpha, writer);
   for (const LoraSlot& slot : slots) AddSlot(adapter, slot, alpha, writer);

@@ -17,7 +17,7 @@ namespace tandem {
 
 // fp32. alpha is what gives the first module its scale (rsLoRA: lora_alpha
 // sqrt(r)); where another module's alpha differs, the ratio goes into its B.
-// InvalidArgument: not an adapter for this model; else the errors of
+// InvalidArgument: DoRA, not an adapter for this model; else the errors of
 // WriteFileAtomically.
 Status SaveLoraGguf(const Adapter& adapter, const DecoderConfig& config,
                     const std::filesystem::path& path);

@@ -1,9 +1,12 @@
 #include "model/lora_linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/ivalue.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/dora.h"
 #include "model/frozen_product.h"
+#include "model/lora_dropout.h"
 
 namespace tandem {
 namespace {
@@ -11,13 +14,18 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// What the autograd engine need not see: the weights, and which of them the
-// j-th pair of factors belongs to.
-struct Frozen {
+// What the autograd engine need not see. `adapted`: which weight the j-th pair
+// of factors belongs to; scales and row_squares go by pair.
+struct Frozen : torch::CustomClassHolder {
   std::vector<at::Tensor> weights;
   std::vector<int64_t> adapted;
-  double scale;
+  std::vector<double> scales;
+  std::vector<at::Tensor> row_squares;
+  LoraDropout dropout;
+
+  bool drops() const { return dropout.probability > 0 && !adapted.empty(); }
 };
+using FrozenPointer = c10::intrusive_ptr<Frozen>;
 
 // The columns of `all` [tokens, sum of ranks] that belong to each pair.
 std::vector<at::Tensor> SplitRanks(const at::Tensor& all, int64_t dim,
@@ -31,98 +39,194 @@ std::vector<at::Tensor> SplitRanks(const at::Tensor& all, int64_t dim,
   return parts;
 }
 
-// Saved for the backward pass, in order: x, x A^T, A, then weights, then B.
+// What a mask leaves of x; x itself where there is none.
+at::Tensor Dropped(const at::Tensor& x, const at::Tensor& mask,
+                   const Frozen& frozen) {
+  if (!mask.defined()) return x;
+  return x.mul(mask).div_(1 - frozen.dropout.probability);
+}
+
+// What forward keeps for backward. Without DoRA the last three are empty.
+struct LoraActivations {
+  at::Tensor x, mask, reduced, stacked_a;  // reduced: d A^T of all pairs
+  variable_list b;
+  variable_list gains, norms;  // m / n and n: [out]
+  variable_list products;      // d W^T + scale (d A^T) B^T: [tokens, out]
+
+  variable_list Flat() const {
+    variable_list all = {x, mask, reduced, stacked_a};
+    for (const variable_list* list : {&b, &gains, &norms, &products})
+      all.insert(all.end(), list->begin(), list->end());
+    return all;
+  }
+  static LoraActivations FromFlat(const variable_list& all, size_t pairs) {
+    LoraActivations a{all[0], all[1], all[2], all[3], {}, {}, {}, {}};
+    auto next = all.begin() + 4;
+    for (variable_list* list : {&a.b, &a.gains, &a.norms, &a.products}) {
+      if (next == all.end()) break;
+      list->assign(next, next + static_cast<std::ptrdiff_t>(pairs));
+      next += static_cast<std::ptrdiff_t>(pairs);
+    }
+    return a;
+  }
+};
+
+// Gradients of x W^T and of d W^T, by projection. Of the second, undefined:
+// zero.
+struct ProductGradients {
+  variable_list plain, dropped;
+};
+
+// Inputs, in order: x, the A, the B, the magnitudes, the frozen rest.
 class LoraLinearFunction
     : public torch::autograd::Function<LoraLinearFunction> {
  public:
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x,
                                at::TensorList a, at::TensorList b,
-                               const Frozen& frozen) {
+                               at::TensorList magnitudes,
+                               const FrozenPointer& frozen_pointer) {
+    const Frozen& frozen = *frozen_pointer;
+    ctx->saved_data["frozen"] = c10::IValue::make_capsule(frozen_pointer);
     variable_list outputs;
+    outputs.reserve(frozen.weights.size());
     for (const at::Tensor& weight : frozen.weights)
       outputs.push_back(TimesTransposed(x, weight));
-    at::Tensor stacked_a, reduced;
-    variable_list saved_b;
-    if (!a.empty()) {
-      stacked_a = at::cat(a).to(x.scalar_type());
-      reduced = at::mm(x, stacked_a.t());
-      const std::vector<at::Tensor> parts = SplitRanks(reduced, 1, b);
-      for (size_t j = 0; j < b.size(); ++j) {
-        saved_b.push_back(b[j].to(x.scalar_type()));
-        outputs[frozen.adapted[j]].addmm_(parts[j], saved_b[j].t(), 1,
-                                          frozen.scale);
-      }
-    }
-    Save(ctx, x, reduced, stacked_a, frozen, saved_b);
+    LoraActivations kept;
+    kept.x = x;
+    if (!a.empty()) Adapt(a, b, magnitudes, frozen, kept, outputs);
+    ctx->save_for_backward(kept.Flat());
     return outputs;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    const variable_list saved = ctx->get_saved_variables();
-    const std::vector<int64_t> adapted =
-        ctx->saved_data["adapted"].toIntVector();
-    const double scale = ctx->saved_data["scale"].toDouble();
-    const at::TensorList all(saved);
-    const at::TensorList weights = all.slice(3, grads.size());
-    const at::TensorList b = all.slice(3 + grads.size());
-    const size_t pairs = adapted.size();
-
-    variable_list result(1 + 2 * pairs + 1);
-    at::Tensor reduced_grad;  // of x A^T
+    const auto& frozen =
+        static_cast<const Frozen&>(*ctx->saved_data["frozen"].toCapsule());
+    const size_t pairs = frozen.adapted.size();
+    const LoraActivations kept =
+        LoraActivations::FromFlat(ctx->get_saved_variables(), pairs);
+    variable_list result(1 + 2 * pairs + kept.norms.size() + 1);
+    ProductGradients products{grads, variable_list(grads.size())};
+    at::Tensor reduced_grad;
     if (pairs > 0) {
-      reduced_grad = at::empty_like(saved[1]);
-      const auto into = SplitRanks(reduced_grad, 1, b);
-      const auto reduced = SplitRanks(saved[1], 1, b);
-      for (size_t j = 0; j < pairs; ++j) {
-        const at::Tensor& grad = grads[adapted[j]];
-        into[j].copy_(at::mm(grad, b[j]).mul_(scale));
-        if (ctx->needs_input_grad(1 + pairs + j)) {
-          // MKL takes this order a third faster than grad^T reduced.
-          result[1 + pairs + j] = at::mm(reduced[j].t(), grad).mul_(scale).t();
-        }
-      }
-      FactorGradients(ctx, saved[0], reduced_grad, b, result);
+      reduced_grad = at::empty_like(kept.reduced);
+      Magnitudes(ctx, frozen, kept, products, grads, result);
+      Factors(ctx, frozen, kept, grads, reduced_grad, result);
     }
     if (ctx->needs_input_grad(0))
-      result[0] = InputGradient(grads, weights, reduced_grad, saved[2]);
+      result[0] = InputGradient(frozen, kept, products, reduced_grad);
     return result;
   }
 
  private:
-  static void Save(AutogradContext* ctx, const at::Tensor& x,
-                   const at::Tensor& reduced, const at::Tensor& stacked_a,
-                   const Frozen& frozen, const variable_list& b) {
-    variable_list saved = {x, reduced, stacked_a};
-    saved.insert(saved.end(), frozen.weights.begin(), frozen.weights.end());
-    saved.insert(saved.end(), b.begin(), b.end());
-    ctx->save_for_backward(saved);
-    ctx->saved_data["adapted"] = frozen.adapted;
-    ctx->saved_data["scale"] = frozen.scale;
+  // Adds the adapters to `outputs`, which hold x W^T.
+  static void Adapt(at::TensorList a, at::TensorList b,
+                    at::TensorList magnitudes, const Frozen& frozen,
+                    LoraActivations& kept, variable_list& outputs) {
+    const at::Tensor& x = kept.x;
+    if (frozen.drops())
+      kept.mask = DropoutMask(x.size(0), x.size(1), frozen.dropout.probability,
+                              frozen.dropout.seed);
+    const at::Tensor input = Dropped(x, kept.mask, frozen);
+    kept.stacked_a = at::cat(a).to(x.scalar_type());
+    kept.reduced = at::mm(input, kept.stacked_a.t());
+    const std::vector<at::Tensor> parts = SplitRanks(kept.reduced, 1, b);
+    for (size_t j = 0; j < b.size(); ++j) {
+      kept.b.push_back(b[j].to(x.scalar_type()));
+      at::Tensor& y = outputs[frozen.adapted[j]];
+      if (magnitudes.empty()) {
+        y.addmm_(parts[j], kept.b[j].t(), 1, frozen.scales[j]);
+        continue;
+      }
+      const at::Tensor& weight = frozen.weights[frozen.adapted[j]];
+      kept.norms.push_back(DoraRowNorms(weight, frozen.row_squares[j], a[j],
+                                        b[j], frozen.scales[j])
+                               .to(x.scalar_type()));
+      kept.gains.push_back(magnitudes[j].to(x.scalar_type()) / kept.norms[j]);
+      AdaptDora(input, weight, parts[j], frozen.scales[j], kept, y);
+    }
   }
 
-  // Gradients of the A factors, into result[1 .. pairs].
-  static void FactorGradients(AutogradContext* ctx, const at::Tensor& x,
-                              const at::Tensor& reduced_grad, at::TensorList b,
-                              variable_list& result) {
-    bool needed = false;
-    for (size_t j = 0; j < b.size(); ++j)
-      needed = needed || ctx->needs_input_grad(1 + j);
-    if (!needed) return;
-    const auto parts = SplitRanks(at::mm(reduced_grad.t(), x), 0, b);
-    for (size_t j = 0; j < b.size(); ++j)
+  // The last pair's, whose y holds x W^T.
+  static void AdaptDora(const at::Tensor& input, const at::Tensor& weight,
+                        const at::Tensor& reduced, double scale,
+                        LoraActivations& kept, at::Tensor& y) {
+    const at::Tensor& b = kept.b.back();
+    const at::Tensor& gain = kept.gains.back();
+    if (!kept.mask.defined()) {
+      kept.products.push_back(y.addmm_(reduced, b.t(), 1, scale));
+      y = y * gain;
+      return;
+    }
+    at::Tensor product = TimesTransposed(input, weight);
+    y.sub_(product);
+    product.addmm_(reduced, b.t(), 1, scale);
+    kept.products.push_back(product);
+    y.addcmul_(product, gain);
+  }
+
+  // Gradients of the magnitudes, into the end of `result`. Replaces each
+  // adapted gradient by that of kept.products.
+  static void Magnitudes(AutogradContext* ctx, const Frozen& frozen,
+                         const LoraActivations& kept,
+                         ProductGradients& products, variable_list& grads,
+                         variable_list& result) {
+    const size_t pairs = frozen.adapted.size();
+    for (size_t j = 0; j < kept.norms.size(); ++j) {
+      const int64_t i = frozen.adapted[j];
+      const size_t place = 1 + 2 * pairs + j;
+      if (ctx->needs_input_grad(place))
+        result[place] =
+            (grads[i] * kept.products[j]).sum(0).div_(kept.norms[j]);
+      const at::Tensor scaled = grads[i] * kept.gains[j];
+      if (kept.mask.defined()) {
+        products.dropped[i] = scaled - grads[i];
+      } else {
+        products.plain[i] = scaled;
+      }
+      grads[i] = scaled;
+    }
+  }
+
+  // Gradients of A and B into `result`, that of `reduced` into reduced_grad.
+  static void Factors(AutogradContext* ctx, const Frozen& frozen,
+                      const LoraActivations& kept, const variable_list& grads,
+                      at::Tensor& reduced_grad, variable_list& result) {
+    const size_t pairs = frozen.adapted.size();
+    const auto into = SplitRanks(reduced_grad, 1, kept.b);
+    const auto reduced = SplitRanks(kept.reduced, 1, kept.b);
+    bool wants_a = false;
+    for (size_t j = 0; j < pairs; ++j) {
+      const at::Tensor& grad = grads[frozen.adapted[j]];
+      const double scale = frozen.scales[j];
+      into[j].copy_(at::mm(grad, kept.b[j]).mul_(scale));
+      if (ctx->needs_input_grad(1 + pairs + j)) {
+        // MKL takes this order a third faster than grad^T reduced.
+        result[1 + pairs + j] = at::mm(reduced[j].t(), grad).mul_(scale).t();
+      }
+      wants_a = wants_a || ctx->needs_input_grad(1 + j);
+    }
+    if (!wants_a) return;
+    const at::Tensor input = Dropped(kept.x, kept.mask, frozen);
+    const auto parts = SplitRanks(at::mm(reduced_grad.t(), input), 0, kept.b);
+    for (size_t j = 0; j < pairs; ++j)
       if (ctx->needs_input_grad(1 + j)) result[1 + j] = parts[j];
   }
 
-  static at::Tensor InputGradient(const variable_list& grads,
-                                  at::TensorList weights,
-                                  const at::Tensor& reduced_grad,
-                                  const at::Tensor& stacked_a) {
+  static at::Tensor InputGradient(const Frozen& frozen,
+                                  const LoraActivations& kept,
+                                  const ProductGradients& products,
+                                  const at::Tensor& reduced_grad) {
     at::Tensor dx = reduced_grad.defined()
-                        ? at::mm(reduced_grad, stacked_a)
-                        : at::zeros({grads[0].size(0), weights[0].size(1)},
-                                    grads[0].options());
-    for (size_t i = 0; i < grads.size(); ++i)
-      AddProduct(grads[i], weights[i], dx);
+                        ? at::mm(reduced_grad, kept.stacked_a)
+                        : at::zeros_like(kept.x);
+    if (kept.mask.defined()) {
+      for (size_t i = 0; i < products.dropped.size(); ++i)
+        if (products.dropped[i].defined())
+          AddProduct(products.dropped[i], frozen.weights[i], dx);
+      dx = Dropped(dx, kept.mask, frozen);
+    }
+    for (size_t i = 0; i < products.plain.size(); ++i)
+      AddProduct(products.plain[i], frozen.weights[i], dx);
     return dx;
   }
 };
@@ -131,18 +235,30 @@ class LoraLinearFunction
 
 std::vector<at::Tensor> LoraLinear(
     const at::Tensor& x, const std::vector<LoraProjection>& projections,
-    double scale) {
-  Frozen frozen{{}, {}, scale};
-  std::vector<at::Tensor> a, b;
+    const LoraDropout& dropout) {
+  const auto frozen = c10::make_intrusive<Frozen>();
+  frozen->dropout = dropout;
+  std::vector<at::Tensor> a, b, magnitudes;
   for (size_t i = 0; i < projections.size(); ++i) {
-    frozen.weights.push_back(projections[i].weight);
-    if (!projections[i].a.defined()) continue;
-    a.push_back(projections[i].a);
-    b.push_back(projections[i].b);
-    frozen.adapted.push_back(static_cast<int64_t>(i));
+    const LoraProjection& projection = projections[i];
+    frozen->weights.push_back(projection.weight);
+    if (!projection.a.defined()) continue;
+    a.push_back(projection.a);
+    b.push_back(projection.b);
+    frozen->adapted.push_back(static_cast<int64_t>(i));
+    frozen->scales.push_back(projection.scale);
+    if (!projection.magnitude.defined()) continue;
+    magnitudes.push_back(projection.magnitude);
+    frozen->row_squares.push_back(projection.row_squares);
   }
   return LoraLinearFunction::apply(x, at::TensorList(a), at::TensorList(b),
-                                   frozen);
+                                   at::TensorList(magnitudes), frozen);
+}
+
+at::Tensor DoraGain(const LoraProjection& p) {
+  const at::Tensor norms =
+      DoraRowNorms(p.weight, p.row_squares, p.a, p.b, p.scale);
+  return (p.magnitude.detach() / norms).to(p.magnitude.scalar_type());
 }
 
 }  // namespace tandem

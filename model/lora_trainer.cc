@@ -8,11 +8,28 @@
 #include <span>
 #include <stdexcept>
 
+#include "common/random.h"
+
 namespace tandem {
 namespace {
 
 bool Trains(const TrainerOptions& options, const std::string& name) {
   return !(options.freeze_lora_a && IsLoraA(name));
+}
+
+// Neighbours that learn alike are one group.
+std::vector<ParameterGroup> GroupsOf(const Adapter& adapter,
+                                     const TrainerOptions& options) {
+  std::vector<ParameterGroup> groups;
+  for (const auto& [name, tensor] : adapter.tensors) {
+    if (!Trains(options, name)) continue;
+    const double factor = IsLoraA(name) ? 1 : options.lora_plus_ratio;
+    if (!groups.empty() && groups.back().learning_rate_factor == factor)
+      groups.back().elements += tensor.numel();
+    else
+      groups.push_back({tensor.numel(), factor});
+  }
+  return groups;
 }
 
 }  // namespace
@@ -35,7 +52,8 @@ struct LoraTrainer::Impl {
         gradients(parameters.size()),
         adapter(CopyInto(initial, trainer_options, parameters)),
         optimizer(trainer_options.optimizer,
-                  static_cast<int64_t>(parameters.size())) {}
+                  static_cast<int64_t>(parameters.size()),
+                  GroupsOf(initial, trainer_options)) {}
 
   static size_t TrainedElements(const Adapter& adapter,
                                 const TrainerOptions& options) {
@@ -47,7 +65,7 @@ struct LoraTrainer::Impl {
 
   static Adapter CopyInto(const Adapter& initial, const TrainerOptions& options,
                           std::vector<float>& buffer) {
-    Adapter copy{initial.options, {}};
+    Adapter copy{initial.options, {}, {}};
     float* next = buffer.data();
     for (const auto& [name, tensor] : initial.tensors) {
       const at::Tensor values = tensor.detach().to(at::kFloat);
@@ -79,6 +97,9 @@ LoraTrainer::~LoraTrainer() = default;
 
 StepResult LoraTrainer::Step(const std::vector<LossTerm>& terms) {
   Impl& impl = *impl_;
+  if (impl.adapter.options.dropout > 0)
+    impl.adapter.dropout_seed = DeriveSeed(impl.options.dropout_seed, "dropout",
+                                           static_cast<uint64_t>(impl.steps));
   const AdapterGradient gradient = ComputeAdapterGradient(
       impl.model, impl.adapter, terms, impl.options.freeze_lora_a);
   impl.GatherGradients(gradient.tensors);
@@ -97,7 +118,7 @@ StepResult LoraTrainer::Step(const std::vector<LossTerm>& terms) {
 }
 
 Adapter LoraTrainer::CurrentAdapter() const {
-  Adapter copy{impl_->adapter.options, {}};
+  Adapter copy{impl_->adapter.options, {}, {}};
   for (const auto& [name, tensor] : impl_->adapter.tensors)
     copy.tensors[name] = tensor.clone();
   return copy;

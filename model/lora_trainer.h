@@ -19,7 +19,10 @@ struct TrainerOptions {
   AdamWOptions optimizer;
   ScheduleOptions schedule;
   double max_grad_norm_l2 = 1;  // 0: no clipping
-  bool freeze_lora_a = false;   // FFA-LoRA (Sun et al., 2024): only B trains
+  bool freeze_lora_a = false;   // FFA-LoRA (Sun et al., 2024): A stays
+  // LoRA+ (Hayou et al., 2024): what is not A learns so many times faster.
+  double lora_plus_ratio = 1;
+  uint64_t dropout_seed = 1;  // of the adapter's dropout, with the step
 };
 
 struct StepResult {

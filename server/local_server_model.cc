@@ -133,7 +133,7 @@ class LocalServerModel : public ServerModel {
     return Catch([&]() -> StatusOr<TensorMap> {
       TANDEM_ASSIGN_OR_RETURN(
           Adapter adapter,
-          CreateAdapter(student_.decoder.config(), lora_,
+          CreateAdapter(student_.decoder, lora_,
                         DeriveSeed(config_.run().seed(), "lora")));
       if (!config_.distillation().enabled() ||
           config_.distillation().initial_steps() == 0) {

@@ -7,10 +7,13 @@
 // "bf16", "documents": [[id, ...], ...], "first_targets": [index, ...] (from
 // which every token of the document is a target), "logits", "cached",
 // "gradients": bool, "steps": number, "learning_rate": number}.
-// "texts": [...] instead of "documents" is tokenised, cut at "max_tokens".
+// "lora_plus_ratio": number; "merged": bool; "save_adapter": folder to write
+// the adapter to. "texts": [...] instead of "documents" is tokenised, cut at
+// "max_tokens".
 //
 // OUT: tokens.I, logits.I, cached.I (decoded through the KV cache: the first
-// half at once, then one by one) for document I; grad.NAME; loss; losses.
+// half at once, then one by one) for document I; grad.NAME; loss; losses;
+// merged.NAME for every tensor that the adapter changes.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -100,12 +103,18 @@ void AddTraining(const json& request, const Decoder& model,
   TrainerOptions options;
   options.optimizer.learning_rate = request.value("learning_rate", 1e-3);
   options.optimizer.weight_decay = request.value("weight_decay", 0.0);
+  options.lora_plus_ratio = request.value("lora_plus_ratio", 1.0);
   options.schedule.final_ratio = 1;
   LoraTrainer trainer(model, adapter, options);
   std::vector<double> losses;
   for (int i = 0; i < request.value("steps", 0); ++i)
     losses.push_back(trainer.Step(terms).loss);
   if (!losses.empty()) out["losses"] = at::tensor(losses, at::kDouble);
+}
+
+void AddMerged(const Checkpoint& base, const Adapter& adapter, TensorMap& out) {
+  for (const auto& [name, tensor] : MergeAdapter(base, adapter).tensors)
+    if (!tensor.is_same(base.tensors.at(name))) out["merged." + name] = tensor;
 }
 
 Status Run(const char* request_path, const char* out_path) {
@@ -125,6 +134,10 @@ Status Run(const char* request_path, const char* out_path) {
         LoadAdapter(request["adapter"].get<std::string>(), checkpoint.config));
     AddLogits(request, model, &adapter, examples, out);
     AddTraining(request, model, adapter, examples, out);
+    if (request.value("merged", false)) AddMerged(checkpoint, adapter, out);
+    if (request.contains("save_adapter"))
+      TANDEM_RETURN_IF_ERROR(
+          SaveAdapter(adapter, "base", request["save_adapter"]));
   } else {
     AddLogits(request, model, nullptr, examples, out);
   }

@@ -6,6 +6,7 @@
 
 #include "common/files.h"
 #include "model/adapter.h"
+#include "model/decoder.h"
 #include "model/safetensors.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
@@ -92,6 +93,52 @@ TEST_F(AdapterFolderTest, WritesTheConfigThatPeftReads) {
   EXPECT_EQ(config["bias"], "none");
 }
 
+TEST_F(AdapterFolderTest, KeepsEveryOption) {
+  LoraOptions options{.rank = 3,
+                      .target_modules = {"q_proj", "v_proj"},
+                      .use_rslora = true,
+                      .use_dora = true,
+                      .dropout = 0.25};
+  // The first match counts: "v_proj" must stay before ".*_proj".
+  options.rank_pattern = {{*ModulePattern::EndOfName("v_proj"), 2},
+                          {*ModulePattern::EndOfName(".*_proj"), 4}};
+  options.alpha_pattern = {{*ModulePattern::EndOfName("q_proj"), 2.5}};
+  adapter_ = *CreateAdapter(
+      *Decoder::Create(testing::TinyCheckpoint(), at::kFloat), options, 1);
+  Save();
+  const auto loaded = Load();
+  ASSERT_THAT(loaded, IsOk());
+  EXPECT_EQ(loaded->tensors.size(), 2u * 2 * 3);
+  const LoraOptions& kept = loaded->options;
+  EXPECT_TRUE(kept.use_rslora);
+  EXPECT_TRUE(kept.use_dora);
+  EXPECT_EQ(kept.dropout, 0.25);
+  EXPECT_EQ(ModuleRank(kept, "layers.0.v_proj"), 2);
+  EXPECT_EQ(ModuleScale(kept, "layers.0.q_proj"), 2.5 / 2);
+  EXPECT_TRUE(Config()["rank_pattern"]["v_proj"].is_number_integer());
+  EXPECT_FALSE(loaded->dropout_seed.has_value());
+}
+
+TEST_F(AdapterFolderTest, ReadsAndWritesAPatternOfModules) {
+  Save();
+  json config = Config();
+  config["target_modules"] = ".*\\.(q|down)_proj";
+  WriteConfig(config);
+  adapter_ = *Load();
+  EXPECT_EQ(adapter_.tensors.size(), 2u * 2 * 2);
+  Save();
+  EXPECT_EQ(Config()["target_modules"], ".*\\.(q|down)_proj");
+}
+
+TEST_F(AdapterFolderTest, AllLinearMeansAllSeven) {
+  adapter_ = *CreateAdapter(TinyDecoderConfig(), {.rank = 3}, 1);
+  Save();
+  json config = Config();
+  config["target_modules"] = "all-linear";
+  WriteConfig(config);
+  EXPECT_THAT(Load(), IsOk());
+}
+
 TEST_F(AdapterFolderTest, SavesTensorsThatTrain) {
   adapter_.tensors[kQueryA].requires_grad_(true);
   Save();
@@ -115,11 +162,8 @@ TEST_F(AdapterFolderTest, RefusesUnsupportedFeaturesByName) {
   Save();
   const json plain = Config();
   const std::vector<std::pair<std::string, json>> features = {
-      {"use_dora", true},
-      {"use_rslora", true},
+      {"use_qalora", true},
       {"modules_to_save", {"lm_head"}},
-      {"rank_pattern", {{"q_proj", 4}}},
-      {"alpha_pattern", {{"q_proj", 4}}},
       {"bias", "all"},
       {"lora_bias", true},
       {"fan_in_fan_out", true},
@@ -157,7 +201,16 @@ TEST_F(AdapterFolderTest, NamesWhatIsWrongInTheConfig) {
       {"r", 2.5, "r is 2.5, expected an integer"},
       {"lora_alpha", nullptr, "lora_alpha is null, expected a number"},
       {"lora_alpha", -1, "alpha is -1"},
-      {"target_modules", "all-linear", "target_modules is \"all-linear\""},
+      {"target_modules", "q_(", "'q_(' is no regular expression"},
+      {"target_modules", "lm_head", "no module matches 'lm_head'"},
+      {"rank_pattern", {"q_proj"}, "rank_pattern is [\"q_proj\"], expected"},
+      {"rank_pattern", {{"q_proj", 1.5}}, "rank_pattern 'q_proj' is 1.5"},
+      {"rank_pattern", {{"q_proj", -1}}, "LoRA rank is -1"},
+      {"alpha_pattern", {{"(", 1}}, "'(' is no regular expression"},
+      {"alpha_pattern", {{"q_proj", "x"}}, "expected a number"},
+      {"use_dora", 1, "use_dora is 1, expected true or false"},
+      {"use_dora", true, "lora_magnitude_vector' is missing"},
+      {"lora_dropout", 1.5, "dropout is 1.5"},
       {"target_modules", json::array(), "target_modules is []"},
       {"target_modules", {1}, "target_modules holds 1"},
       {"target_modules", {"lm_head"}, "'lm_head' is not a module"}};

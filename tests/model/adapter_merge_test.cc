@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "model/adapter.h"
+#include "model/decoder.h"
 #include "tests/testing/tiny_checkpoint.h"
 
 namespace tandem {
@@ -59,6 +60,28 @@ TEST(MergeAdapterTest, EqualsTheDefinition) {
         << name;
   }
   EXPECT_EQ(adapted, 7 * base.config.layers);
+}
+
+TEST(MergeAdapterTest, GivesDorasRowsTheirMagnitudes) {
+  const Checkpoint base = TinyCheckpoint();
+  const Decoder model = *Decoder::Create(base, at::kFloat);
+  Adapter adapter =
+      *CreateAdapter(model, {.rank = 3, .alpha = 10, .use_dora = true}, 1);
+  for (auto& [name, tensor] : adapter.tensors) tensor = at::randn_like(tensor);
+  const Checkpoint merged = MergeAdapter(base, adapter);
+  const std::string module = "model.layers.1.mlp.down_proj";
+  const at::Tensor sum = Definition(
+      base.tensors.at(module + ".weight"),
+      adapter.tensors.at("base_model.model." + module + ".lora_A.weight"),
+      adapter.tensors.at("base_model.model." + module + ".lora_B.weight"),
+      adapter.options);
+  const at::Tensor magnitude =
+      adapter.tensors
+          .at("base_model.model." + module + ".lora_magnitude_vector")
+          .unsqueeze(1);
+  EXPECT_TRUE(at::allclose(
+      merged.tensors.at(module + ".weight").to(at::kDouble),
+      magnitude * sum / sum.norm(2, {1}, /*keepdim=*/true), 1e-5, 1e-5));
 }
 
 TEST(MergeAdapterTest, LeavesTheBaseAlone) {

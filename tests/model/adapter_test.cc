@@ -7,7 +7,9 @@
 #include <cmath>
 #include <limits>
 
+#include "model/decoder.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/tiny_checkpoint.h"
 
 namespace tandem {
 namespace {
@@ -98,6 +100,8 @@ TEST(CreateAdapterTest, RefusesBadOptions) {
   EXPECT_THAT(CreateAdapter(config, {.rank = 0}, 1), IsInvalid("rank is 0"));
   EXPECT_THAT(CreateAdapter(config, {.rank = int64_t{1} << 60}, 1),
               IsInvalid("rank is"));
+  EXPECT_THAT(CreateAdapter(config, {.dropout = 1}, 1),
+              IsInvalid("dropout is 1"));
   EXPECT_THAT(CreateAdapter(config, {.alpha = 0}, 1), IsInvalid("alpha is 0"));
   EXPECT_THAT(
       CreateAdapter(config, {.alpha = std::numeric_limits<double>::quiet_NaN()},
@@ -106,6 +110,94 @@ TEST(CreateAdapterTest, RefusesBadOptions) {
   EXPECT_THAT(CreateAdapter(config, {.target_modules = {"qkv"}}, 1),
               IsInvalid("'qkv' is not a module that LoRA can adapt; known are "
                         "q_proj, k_proj"));
+}
+
+TEST(CreateAdapterTest, ModulesHaveTheRanksOfTheFirstPatternThatMatches) {
+  LoraOptions options{.rank = 4};
+  options.rank_pattern = {{*ModulePattern::EndOfName("q_proj"), 2},
+                          {*ModulePattern::EndOfName("0.self_attn.*"), 3}};
+  const auto adapter = CreateAdapter(SmallConfig(), options, 1);
+  ASSERT_THAT(adapter, IsOk());
+  const auto rank = [&](const std::string& module) {
+    return adapter->tensors
+        .at("base_model.model.model.layers." + module + ".lora_A.weight")
+        .size(0);
+  };
+  EXPECT_EQ(rank("0.self_attn.q_proj"), 2);
+  EXPECT_EQ(rank("0.self_attn.v_proj"), 3);
+  EXPECT_EQ(rank("1.self_attn.v_proj"), 4);
+  EXPECT_THAT(CheckAdapterTensors(SmallConfig(), options, adapter->tensors),
+              IsOk());
+  options.rank_pattern[0].value = 0;
+  EXPECT_THAT(CreateAdapter(SmallConfig(), options, 1),
+              IsInvalid("rank_pattern 'q_proj': LoRA rank is 0"));
+}
+
+TEST(CreateAdapterTest, TakesModulesByTheEndOfTheirName) {
+  const auto adapter = CreateAdapter(
+      SmallConfig(), {.target_modules = {"1.mlp.up_proj", "self_attn.o_proj"}},
+      1);
+  ASSERT_THAT(adapter, IsOk());
+  EXPECT_EQ(adapter->tensors.size(), 3u * 2);
+  EXPECT_THAT(CreateAdapter(SmallConfig(), {.target_modules = {"proj"}}, 1),
+              IsInvalid("'proj' is not a module"));
+}
+
+TEST(CreateAdapterTest, TakesModulesThatAPatternMatches) {
+  LoraOptions options;
+  options.target_pattern = *ModulePattern::WholeName(R"(.*\.[kv]_proj)");
+  const auto adapter = CreateAdapter(SmallConfig(), options, 1);
+  ASSERT_THAT(adapter, IsOk());
+  EXPECT_EQ(adapter->tensors.size(), 2u * 2 * 2);
+  options.target_pattern = *ModulePattern::WholeName("q_proj");
+  EXPECT_THAT(CreateAdapter(SmallConfig(), options, 1),
+              IsInvalid("no module matches 'q_proj'"));
+}
+
+TEST(CreateAdapterTest, DoraStartsFromTheNormsOfTheRows) {
+  const Checkpoint base = testing::TinyCheckpoint();
+  const Decoder model = *Decoder::Create(base, at::kFloat);
+  const LoraOptions options{.rank = 2, .use_dora = true};
+  const auto adapter = CreateAdapter(model, options, 1);
+  ASSERT_THAT(adapter, IsOk());
+  EXPECT_THAT(CheckAdapterTensors(base.config, options, adapter->tensors),
+              IsOk());
+  const at::Tensor expected =
+      base.tensors.at("model.layers.1.mlp.up_proj.weight").norm(2, {1});
+  EXPECT_TRUE(at::allclose(
+      adapter->tensors.at(
+          "base_model.model.model.layers.1.mlp.up_proj.lora_magnitude_vector"),
+      expected, 1e-6, 0));
+  EXPECT_THAT(CreateAdapter(base.config, options, 1),
+              IsInvalid("DoRA's magnitudes start from the weights"));
+}
+
+TEST(ModuleScaleTest, FollowsRankAlphaAndRsLora) {
+  LoraOptions options{.rank = 4, .alpha = 10};
+  EXPECT_DOUBLE_EQ(ModuleScale(options, "a.q_proj"), 2.5);
+  options.use_rslora = true;
+  EXPECT_DOUBLE_EQ(ModuleScale(options, "a.q_proj"), 5);
+  options.alpha_pattern = {{*ModulePattern::EndOfName("q_proj"), 6}};
+  options.rank_pattern = {{*ModulePattern::EndOfName("q_proj"), 9}};
+  EXPECT_DOUBLE_EQ(ModuleScale(options, "a.q_proj"), 2);
+  EXPECT_DOUBLE_EQ(ModuleScale(options, "a.v_proj"), 5);
+}
+
+// As Python's re.match(rf"(.*\.)?({key})$", name).
+TEST(ModulePatternTest, MatchesTheEndOfAName) {
+  const auto matches = [](const std::string& key, const std::string& name) {
+    return ModulePattern::EndOfName(key)->Matches(name);
+  };
+  EXPECT_TRUE(matches("q_proj", "model.layers.0.self_attn.q_proj"));
+  EXPECT_TRUE(matches("q_proj", "q_proj"));
+  EXPECT_FALSE(matches("proj", "self_attn.q_proj"));
+  EXPECT_FALSE(matches("q_proj", "q_proj.weight"));
+  EXPECT_TRUE(matches(R"(layers\.\d+\.mlp\..*)", "model.layers.12.mlp.up"));
+  EXPECT_TRUE(matches("^model.*up", "model.layers.12.mlp.up"));
+  EXPECT_TRUE(matches("k_proj|q_proj", "a.q_proj"));
+  EXPECT_FALSE(matches("(a+)+x", "model." + std::string(200, 'a')));
+  EXPECT_THAT(ModulePattern::EndOfName("q_(proj"),
+              IsInvalid("'q_(proj' is no regular expression"));
 }
 
 class CheckAdapterTensorsTest : public ::testing::Test {

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 
 #include "model/causal_attention.h"
+#include "model/dora.h"
 #include "model/frozen_product.h"
+#include "model/lora_dropout.h"
 #include "model/lora_linear.h"
 #include "model/rms_norm.h"
 #include "model/rotary_embedding.h"
@@ -89,11 +91,12 @@ TEST(SwiGlu, GradientMatchesDifferences) {
 }
 
 // Two adapted layers around one that is not, of unequal ranks.
-Tensors ThreeProjections(const Tensors& in) {
+Tensors ThreeProjections(const Tensors& in, const LoraDropout& dropout = {}) {
   const at::Tensor w0 = Random({4, 6}, 10), w1 = Random({3, 6}, 11),
                    w2 = Random({5, 6}, 12);
   return LoraLinear(
-      in[0], {{w0, in[1], in[2]}, {w1, {}, {}}, {w2, in[3], in[4]}}, 0.7);
+      in[0], {{w0, in[1], in[2], 0.7}, {w1, {}, {}}, {w2, in[3], in[4], 0.3}},
+      dropout);
 }
 Tensors ThreeProjectionInputs() {
   return {Random({7, 6}, 1), Random({2, 6}, 2), Random({4, 2}, 3),
@@ -106,7 +109,7 @@ TEST(LoraLinear, IsItsDefinition) {
   const at::Tensor full = Random({4, 6}, 10) + 0.7 * in[2].mm(in[1]);
   EXPECT_LT(MaxDifference(y[0], x.mm(full.t())), 1e-12);
   EXPECT_LT(MaxDifference(y[1], x.mm(Random({3, 6}, 11).t())), 1e-12);
-  const at::Tensor full2 = Random({5, 6}, 12) + 0.7 * in[4].mm(in[3]);
+  const at::Tensor full2 = Random({5, 6}, 12) + 0.3 * in[4].mm(in[3]);
   EXPECT_LT(MaxDifference(y[2], x.mm(full2.t())), 1e-12);
 }
 
@@ -119,6 +122,126 @@ TEST(LoraLinear, GradientMatchesDifferences) {
       ThreeProjectionInputs());
 }
 
+constexpr LoraDropout kDropsAThird = {1.0 / 3, 17};
+
+// What dropout leaves of x [tokens, in].
+at::Tensor AfterDropout(const at::Tensor& x) {
+  const at::Tensor mask =
+      DropoutMask(x.size(0), x.size(1), kDropsAThird.probability, 17);
+  return x * mask * 1.5;
+}
+
+TEST(DropoutMask, DropsItsShareAndDependsOnTheSeedAlone) {
+  const at::Tensor mask = DropoutMask(301, 101, 0.1, 5);
+  EXPECT_NEAR(mask.to(at::kDouble).mean().item<double>(), 0.9, 0.01);
+  EXPECT_TRUE(at::equal(mask, DropoutMask(301, 101, 0.1, 5)));
+  EXPECT_FALSE(at::equal(mask, DropoutMask(301, 101, 0.1, 6)));
+  EXPECT_FALSE(at::equal(mask[0], mask[1]));
+  EXPECT_TRUE(DropoutMask(3, 5, 0, 1).all().item<bool>());
+}
+
+TEST(LoraLinear, DropsTheInputOfTheFactorsAlone) {
+  const Tensors in = ThreeProjectionInputs(),
+                y = ThreeProjections(in, kDropsAThird);
+  const at::Tensor x = in[0], d = AfterDropout(x);
+  const at::Tensor expected =
+      x.mm(Random({4, 6}, 10).t()) + 0.7 * d.mm(in[1].t()).mm(in[2].t());
+  EXPECT_LT(MaxDifference(y[0], expected), 1e-12);
+  EXPECT_LT(MaxDifference(y[1], x.mm(Random({3, 6}, 11).t())), 1e-12);
+}
+
+TEST(LoraLinear, GradientMatchesDifferencesWithDropout) {
+  ExpectGradientsMatchDifferences(
+      [](const Tensors& in) {
+        const Tensors y = ThreeProjections(in, kDropsAThird);
+        return WeightedSum(y[0]) + WeightedSum(y[1]) + WeightedSum(y[2]);
+      },
+      ThreeProjectionInputs());
+}
+
+// Inputs: x, A, B, m, A', B', m' of two adapted layers around one that is not.
+Tensors DoraInputs() {
+  return {Random({7, 6}, 1), Random({2, 6}, 2), Random({4, 2}, 3),
+          Random({4}, 4, 2), Random({3, 6}, 5), Random({5, 3}, 6),
+          Random({5}, 7, 2)};
+}
+Tensors DoraProjections(const Tensors& in, const LoraDropout& dropout) {
+  const at::Tensor w0 = Random({4, 6}, 10), w1 = Random({3, 6}, 11),
+                   w2 = Random({5, 6}, 12);
+  return LoraLinear(in[0],
+                    {{w0, in[1], in[2], 0.7, in[3], RowSquares(w0)},
+                     {w1, {}, {}},
+                     {w2, in[4], in[5], 0.3, in[6], RowSquares(w2)}},
+                    dropout);
+}
+
+// As PEFT composes it, by LibTorch's own backward pass.
+at::Tensor PlainDora(const at::Tensor& x, const at::Tensor& d,
+                     const at::Tensor& w, const Tensors& in, size_t first,
+                     double scale) {
+  const at::Tensor norms =
+      (w + scale * in[first + 1].mm(in[first])).norm(2, {1});
+  const at::Tensor gain = in[first + 2] / norms.detach();
+  return x.mm(w.t()) + (gain - 1) * d.mm(w.t()) +
+         gain * scale * d.mm(in[first].t()).mm(in[first + 1].t());
+}
+
+void ExpectDoraIsItsDefinition(const LoraDropout& dropout) {
+  Tensors ours = DoraInputs(), theirs = DoraInputs();
+  for (Tensors* in : {&ours, &theirs})
+    for (at::Tensor& input : *in) input.requires_grad_();
+  const Tensors y = DoraProjections(ours, dropout);
+  const at::Tensor x = theirs[0],
+                   d = dropout.probability > 0 ? AfterDropout(x) : x;
+  const Tensors expected = {
+      PlainDora(x, d, Random({4, 6}, 10), theirs, 1, 0.7),
+      x.mm(Random({3, 6}, 11).t()),
+      PlainDora(x, d, Random({5, 6}, 12), theirs, 4, 0.3)};
+  at::Tensor our_loss = at::zeros({}, at::kDouble), their_loss = our_loss;
+  for (size_t i = 0; i < y.size(); ++i) {
+    EXPECT_LT(MaxDifference(y[i], expected[i]), 1e-12) << i;
+    our_loss = our_loss + WeightedSum(y[i]);
+    their_loss = their_loss + WeightedSum(expected[i]);
+  }
+  our_loss.backward();
+  their_loss.backward();
+  for (size_t i = 0; i < ours.size(); ++i)
+    EXPECT_LT(MaxDifference(ours[i].grad(), theirs[i].grad()), 1e-12) << i;
+}
+
+TEST(LoraLinear, WithMagnitudesIsDora) { ExpectDoraIsItsDefinition({}); }
+TEST(LoraLinear, WithMagnitudesAndDropoutIsDora) {
+  ExpectDoraIsItsDefinition(kDropsAThird);
+}
+
+// Differences move the norms too, which the gradient of A and B leaves out; x
+// and the magnitudes do not.
+TEST(LoraLinear, GradientMatchesDifferencesWithDora) {
+  const Tensors fixed = DoraInputs();
+  for (const LoraDropout& dropout : {LoraDropout{}, kDropsAThird})
+    ExpectGradientsMatchDifferences(
+        [&](const Tensors& in) {
+          const Tensors y = DoraProjections(
+              {in[0], fixed[1], fixed[2], in[1], fixed[4], fixed[5], in[2]},
+              dropout);
+          return WeightedSum(y[0]) + WeightedSum(y[1]) + WeightedSum(y[2]);
+        },
+        {fixed[0], fixed[3], fixed[6]});
+}
+
+TEST(DoraRowNorms, AreThoseOfTheSum) {
+  const at::Tensor w = Random({5, 6}, 1), a = Random({2, 6}, 2),
+                   b = Random({5, 2}, 3);
+  EXPECT_LT(MaxDifference(DoraRowNorms(w, RowSquares(w), a, b, 0.7),
+                          (w + 0.7 * b.mm(a)).norm(2, {1})),
+            1e-12);
+  const at::Tensor zero = at::zeros_like(w);
+  EXPECT_EQ(MaxDifference(
+                DoraRowNorms(zero, RowSquares(zero), a, at::zeros_like(b), 1),
+                at::full({5}, kSmallestRowNorm, at::kDouble)),
+            0);
+}
+
 TEST(LoraLinear, SeesTheRoundingOfBf16WeightsAlone) {
   const at::Tensor x = Random({4, 6}, 1).to(at::kFloat);
   const at::Tensor w = Random({3, 6}, 2).to(at::kBFloat16);
@@ -126,7 +249,7 @@ TEST(LoraLinear, SeesTheRoundingOfBf16WeightsAlone) {
     at::Tensor a = Random({2, 6}, 3).to(at::kFloat).requires_grad_();
     at::Tensor b = Random({3, 2}, 4).to(at::kFloat).requires_grad_();
     const at::Tensor leaf = input.detach().requires_grad_();
-    const at::Tensor y = LoraLinear(leaf, {{weight, a, b}}, 2)[0];
+    const at::Tensor y = LoraLinear(leaf, {{weight, a, b, 2}})[0];
     WeightedSum(y).backward();
     return Tensors{y.detach(), leaf.grad(), a.grad(), b.grad()};
   };

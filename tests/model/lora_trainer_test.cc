@@ -98,6 +98,47 @@ TEST(LoraTrainer, FrozenLoraAStaysAndBTrains) {
   }
 }
 
+// AdamW's first step moves every element by the rate.
+TEST(LoraTrainer, LoraPlusSpeedsUpAllButA) {
+  Task task;
+  task.adapter =
+      CreateAdapter(task.model, {.rank = 4, .use_dora = true}, 1).value();
+  for (auto& [name, tensor] : task.adapter.tensors)
+    if (name.ends_with("lora_B.weight")) tensor = at::randn_like(tensor);
+  TrainerOptions options = Task::Options(1e-3);
+  options.lora_plus_ratio = 16;
+  options.optimizer.epsilon = 0;
+  LoraTrainer trainer(task.model, task.adapter, options);
+  trainer.Step({task.Term()});
+  for (const auto& [name, tensor] : trainer.CurrentAdapter().tensors) {
+    const double moved = MaxDifference(tensor, task.adapter.tensors.at(name));
+    EXPECT_NEAR(moved, IsLoraA(name) ? 1e-3 : 16e-3, 1e-5) << name;
+  }
+}
+
+TEST(LoraTrainer, DropsByTheSeedAndTheStep) {
+  Task task;
+  task.adapter =
+      CreateAdapter(task.model, {.rank = 4, .dropout = 0.5}, 1).value();
+  for (auto& [name, tensor] : task.adapter.tensors)
+    tensor = at::randn_like(tensor);
+  TrainerOptions options = Task::Options(0);  // every step from the same place
+  LoraTrainer one(task.model, task.adapter, options),
+      two(task.model, task.adapter, options);
+  options.dropout_seed = 2;
+  LoraTrainer other(task.model, task.adapter, options);
+  const double first = one.Step({task.Term()}).loss;
+  EXPECT_EQ(two.Step({task.Term()}).loss, first);
+  EXPECT_NE(other.Step({task.Term()}).loss, first);
+  EXPECT_NE(one.Step({task.Term()}).loss, first);
+  EXPECT_FALSE(one.CurrentAdapter().dropout_seed.has_value());
+  // Without a seed, as in evaluation, nothing drops.
+  EXPECT_EQ(
+      ComputeAdapterGradient(task.model, task.adapter, {task.Term()}).loss,
+      ComputeAdapterGradient(task.model, one.CurrentAdapter(), {task.Term()})
+          .loss);
+}
+
 TEST(LoraTrainer, TermsAddUpByWeight) {
   const Task task;
   PackedBatch other = Task::MakeBatch(2);
@@ -190,6 +231,20 @@ TEST(AdamW, IsItsDefinition) {
     }
   }
   for (int64_t i = 0; i < kSize; ++i) ASSERT_NEAR(p[i], expected[i], 1e-5);
+}
+
+TEST(AdamW, GroupsHaveTheirOwnRates) {
+  const AdamWOptions options{.weight_decay = 0.1};
+  AdamW grouped(options, 5, {{2, 1}, {3, 16}}), plain(options, 5),
+      faster(options, 5);
+  const std::vector<float> g = {1, -2, 3, -4, 5};
+  std::vector<float> p(5, 1), one(5, 1), sixteen(5, 1);
+  for (int step = 0; step < 3; ++step) {
+    grouped.Step(p, g, 1, 1e-3);
+    plain.Step(one, g, 1, 1e-3);
+    faster.Step(sixteen, g, 1, 16e-3);
+  }
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(p[i], (i < 2 ? one : sixteen)[i]);
 }
 
 TEST(NormL2, SumsSquares) {

@@ -66,9 +66,13 @@ class PlainDecoder {
         adapter_->tensors.at(peft + ".lora_A.weight").to(dtype_);
     const at::Tensor b =
         adapter_->tensors.at(peft + ".lora_B.weight").to(dtype_);
-    const LoraOptions& lora = adapter_->options;
-    return y + x.matmul(a.t()).matmul(b.t()) *
-                   (lora.alpha / static_cast<double>(lora.rank));
+    const double scale = ModuleScale(adapter_->options, module);
+    const at::Tensor sum = y + x.matmul(a.t()).matmul(b.t()) * scale;
+    if (!adapter_->options.use_dora) return sum;
+    const at::Tensor norms =
+        (Weight(module + ".weight") + scale * b.matmul(a)).norm(2, {1});
+    return sum * (adapter_->tensors.at(peft + ".lora_magnitude_vector") /
+                  norms.detach());
   }
 
   // x: [n, heads * head_size] to [heads, n, head_size].
