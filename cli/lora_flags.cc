@@ -1,6 +1,7 @@
 #include "cli/lora_flags.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace tandem::cli {
 namespace {
@@ -20,10 +21,51 @@ void AddOptimizerFlags(CLI::App& command, LoraFlags& flags) {
       ->check(CLI::Range(0.0, 10.0))
       ->capture_default_str();
   command
+      .add_option("--lora-plus-ratio", flags.trainer.lora_plus_ratio,
+                  "LoRA+: B learns so many times faster than A")
+      ->check(CLI::Range(1e-3, 1e4))
+      ->capture_default_str();
+  command
       .add_option("--max-grad-norm", flags.trainer.max_grad_norm_l2,
                   "Gradients are scaled down to this L2 norm; 0 turns it off")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+}
+
+// "PATTERN=NUMBER" into `patterns`; CLI11 prints what is thrown.
+template <typename T>
+void AddPattern(const std::string& flag, const std::string& text,
+                std::vector<PatternValue<T>>& patterns) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos)
+    throw CLI::ValidationError(flag, "'" + text + "' is not PATTERN=NUMBER");
+  auto modules = ModulePattern::EndOfName(text.substr(0, equals));
+  if (!modules.ok())
+    throw CLI::ValidationError(flag, ToString(modules.status()));
+  T value{};
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data() + equals + 1, end, value);
+  if (parsed.ec != std::errc() || parsed.ptr != end)
+    throw CLI::ValidationError(flag, "'" + text + "' has no number after =");
+  patterns.push_back({*std::move(modules), value});
+}
+
+// May be given several times; the first pattern that matches counts.
+template <typename T>
+void AddPatternFlag(CLI::App& command, const std::string& flag,
+                    std::vector<PatternValue<T>>& patterns,
+                    const std::string& help) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          flag,
+          [flag, &patterns](const std::vector<std::string>& texts) {
+            patterns.clear();
+            for (const std::string& text : texts)
+              AddPattern(flag, text, patterns);
+          },
+          help)
+      ->allow_extra_args(false)
+      ->type_name("PATTERN=NUMBER");
 }
 
 void AddAdapterFlags(CLI::App& command, LoraFlags& flags) {
@@ -36,6 +78,20 @@ void AddAdapterFlags(CLI::App& command, LoraFlags& flags) {
       .add_option("--alpha", flags.lora.alpha,
                   "Updates are scaled by alpha / rank")
       ->check(CLI::Range(1e-3, 1e5))
+      ->capture_default_str();
+  AddPatternFlag(command, "--rank-pattern", flags.lora.rank_pattern,
+                 "Another rank for modules whose names end with a regular "
+                 "expression");
+  AddPatternFlag(command, "--alpha-pattern", flags.lora.alpha_pattern,
+                 "Another alpha for such modules");
+  command.add_flag("--rslora", flags.lora.use_rslora,
+                   "Scales updates by alpha / sqrt(rank)");
+  command.add_flag("--dora", flags.lora.use_dora,
+                   "DoRA: trains a magnitude for every output as well");
+  command
+      .add_option("--dropout", flags.lora.dropout,
+                  "Share of the adapters' input that is dropped in training")
+      ->check(CLI::Range(0.0, 0.99))
       ->capture_default_str();
   command
       .add_option("--target-modules", flags.lora.target_modules,
@@ -71,6 +127,7 @@ void AddLoraFlags(CLI::App& command, LoraFlags& flags) {
 
 TrainerOptions TrainerOptionsOf(const LoraFlags& flags) {
   TrainerOptions options = flags.trainer;
+  options.dropout_seed = flags.seed;
   options.schedule.total_steps = flags.steps;
   options.schedule.warmup_steps = std::min(flags.warmup_steps, flags.steps);
   return options;

@@ -101,8 +101,9 @@ StatusOr<LocalUpdate> Train(const LocalTask& task,
                             const OnProgress& on_progress) {
   const int64_t steps = task.training.steps();
   TANDEM_ASSIGN_OR_RETURN(
-      const TrainerOptions options,
+      TrainerOptions options,
       TrainerOptionsFrom(task.training.optimizer(), steps, task.freeze_lora_a));
+  options.dropout_seed = task.seed;
   LoraTrainer trainer(*task.model, *task.global, options);
   Batches batches(task);
   LocalUpdate update;

@@ -94,6 +94,9 @@ StatusOr<LoraOptions> LoraOptionsFrom(const proto::LoraConfig& config) {
   options.alpha = config.alpha();
   options.target_modules.assign(config.target_modules().begin(),
                                 config.target_modules().end());
+  options.use_rslora = config.use_rslora();
+  options.use_dora = config.use_dora();
+  options.dropout = config.dropout();
   return options;
 }
 
@@ -128,6 +131,7 @@ StatusOr<TrainerOptions> TrainerOptionsFrom(
                           ScheduleOptionsFrom(config, total_steps));
   options.max_grad_norm_l2 = config.max_grad_norm_l2();
   options.freeze_lora_a = freeze_lora_a;
+  options.lora_plus_ratio = config.lora_plus_ratio();
   return options;
 }
 
@@ -148,6 +152,7 @@ StatusOr<DistillerOptions> DistillerOptionsFrom(
                                                   : config.round_optimizer(),
                                           options.steps, freeze_lora_a));
   options.seed = seed;
+  options.trainer.dropout_seed = seed;
   return options;
 }
 

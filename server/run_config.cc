@@ -150,6 +150,16 @@ double ExpectedClients(const proto::ServerConfig& config) {
   return rounds.cohort_size() > 0 ? rounds.cohort_size() : rounds.min_clients();
 }
 
+// With A frozen the mean of B is the mean of the updates, which is what `ffa`
+// is for. The norms that DoRA divides by depend on B, so this no longer holds.
+Status CheckAdapter(const proto::ServerConfig& config) {
+  if (!config.lora().use_dora() || !FreezesLoraA(config)) return OkStatus();
+  return InvalidArgument(
+      "lora.use_dora is true, which aggregation.rule '{}' cannot average "
+      "exactly; use fedavg",
+      config.aggregation().rule());
+}
+
 Status CheckDistillation(const proto::ServerConfig& config) {
   const auto& distillation = config.distillation();
   if (!distillation.enabled()) return OkStatus();
@@ -178,6 +188,7 @@ Status CheckServerConfig(const proto::ServerConfig& config) {
       FindAggregationRule(config.aggregation().rule()).status());
   TANDEM_RETURN_IF_ERROR(ValidateServerOptimizerOptions(
       ServerOptimizerOptionsFrom(config.aggregation())));
+  TANDEM_RETURN_IF_ERROR(CheckAdapter(config));
   TANDEM_RETURN_IF_ERROR(CheckPrivacy(config));
   return CheckDistillation(config);
 }

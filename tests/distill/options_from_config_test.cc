@@ -56,11 +56,17 @@ TEST(LoraOptionsFrom, TakesEveryField) {
   config.set_rank(3);
   config.set_alpha(5);
   config.add_target_modules("q_proj");
+  config.set_use_rslora(true);
+  config.set_use_dora(true);
+  config.set_dropout(0.25);
   TANDEM_ASSERT_OK_AND_ASSIGN(const LoraOptions options,
                               LoraOptionsFrom(config));
   EXPECT_EQ(options.rank, 3);
   EXPECT_EQ(options.alpha, 5);
   EXPECT_THAT(options.target_modules, ElementsAre("q_proj"));
+  EXPECT_TRUE(options.use_rslora);
+  EXPECT_TRUE(options.use_dora);
+  EXPECT_EQ(options.dropout, 0.25);
   config.set_rank(0);
   EXPECT_THAT(LoraOptionsFrom(config),
               StatusIs(StatusCode::kInvalidArgument,
@@ -77,6 +83,7 @@ TEST(TrainerOptionsFrom, TakesEveryField) {
   config.set_warmup_steps(5);
   config.set_final_learning_rate_ratio(0.375);
   config.set_max_grad_norm_l2(7);
+  config.set_lora_plus_ratio(16);
   TANDEM_ASSERT_OK_AND_ASSIGN(const TrainerOptions options,
                               TrainerOptionsFrom(config, 40, true));
   EXPECT_EQ(options.optimizer.learning_rate, 0.25);
@@ -88,6 +95,7 @@ TEST(TrainerOptionsFrom, TakesEveryField) {
   EXPECT_EQ(options.schedule.total_steps, 40);
   EXPECT_EQ(options.schedule.final_ratio, 0.375);
   EXPECT_EQ(options.max_grad_norm_l2, 7);
+  EXPECT_EQ(options.lora_plus_ratio, 16);
   EXPECT_TRUE(options.freeze_lora_a);
   TANDEM_ASSERT_OK_AND_ASSIGN(const ScheduleOptions short_run,
                               ScheduleOptionsFrom(config, 3));

@@ -30,6 +30,18 @@ TEST(RunConfig, UnsetEqualsItsDefaultAndSomeFieldsMayChange) {
   EXPECT_THAT(CheckSameConfig(ConfigToText(stored), given), IsOk());
 }
 
+TEST(RunConfig, DoraIsNotForARuleThatFreezesA) {
+  proto::ServerConfig config;
+  config.mutable_distillation()->set_enabled(false);
+  config.mutable_lora()->set_use_dora(true);
+  EXPECT_THAT(CheckServerConfig(config), IsOk());
+  config.mutable_aggregation()->set_rule("ffa");
+  EXPECT_THAT(CheckServerConfig(config),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("lora.use_dora is true, which "
+                                 "aggregation.rule 'ffa' cannot average")));
+}
+
 TEST(RunConfig, TheFirstDifferenceIsNamedWithBothValues) {
   proto::ServerConfig stored, given;
   given.mutable_rounds()->set_count(4);
