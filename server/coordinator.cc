@@ -10,6 +10,8 @@ namespace {
 
 // What an update may have beyond twice the global adapter's bytes.
 constexpr int64_t kSpareBytes = 1 << 20;
+// A task needs one; each training anew after a restart may begin another.
+constexpr size_t kMaxUploadsOfTask = 8;
 
 Status CheckJoin(const proto::JoinRequest& request,
                  const std::string& base_model_digest) {
@@ -107,8 +109,10 @@ void Coordinator::NextTask(
 void Coordinator::RememberTask(const std::string& client,
                                const proto::Task& task) {
   if (task.kind() != proto::TRAIN) return;
-  train_tasks_[client] = {task.task_id(),
-                          2 * task.global_adapter().size_bytes() + kSpareBytes};
+  TrainTask& known = train_tasks_[client];
+  if (known.task_id == task.task_id()) return;  // asked for again
+  known = {task.task_id(),
+           2 * task.global_adapter().size_bytes() + kSpareBytes};
 }
 
 StatusOr<proto::GetObjectResponse> Coordinator::GetObject(
@@ -150,7 +154,7 @@ StatusOr<proto::PutObjectResponse> Coordinator::PutObject(
 }
 
 Status Coordinator::CheckUpload(const std::string& client,
-                                const proto::ObjectRef& object) const {
+                                const proto::ObjectRef& object) {
   const auto task = train_tasks_.find(client);
   if (task == train_tasks_.end() ||
       driver_->IsCancelled(client, task->second.task_id)) {
@@ -159,11 +163,21 @@ Status Coordinator::CheckUpload(const std::string& client,
         client);
   }
   const int64_t limit = task->second.max_update_bytes;
-  if (object.size_bytes() <= limit) return OkStatus();
-  return InvalidArgument(
-      "client '{}' uploads an object of {} bytes, an update has at most {} "
-      "(twice the global adapter and 1 MiB)",
-      client, object.size_bytes(), limit);
+  if (object.size_bytes() > limit) {
+    return InvalidArgument(
+        "client '{}' uploads an object of {} bytes, an update has at most {} "
+        "(twice the global adapter and 1 MiB)",
+        client, object.size_bytes(), limit);
+  }
+  std::set<std::string>& uploads = task->second.uploads;
+  if (uploads.size() == kMaxUploadsOfTask &&
+      !uploads.contains(object.sha256())) {
+    return ResourceExhausted(
+        "client '{}' has begun {} uploads for task {}, the most allowed",
+        client, kMaxUploadsOfTask, task->second.task_id);
+  }
+  uploads.insert(object.sha256());
+  return OkStatus();
 }
 
 StatusOr<proto::ReportResponse> Coordinator::Report(

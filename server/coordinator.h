@@ -11,6 +11,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "common/clock.h"
@@ -75,13 +76,13 @@ class Coordinator : public FederationHandler {
   struct TrainTask {
     std::string task_id;
     int64_t max_update_bytes = 0;
+    std::set<std::string> uploads = {};  // digests it was begun with
   };
 
   StatusOr<std::string> ClientOf(const std::string& session);
   // Both on the executor thread.
   void RememberTask(const std::string& client, const proto::Task& task);
-  Status CheckUpload(const std::string& client,
-                     const proto::ObjectRef& object) const;
+  Status CheckUpload(const std::string& client, const proto::ObjectRef& object);
   UpdateVerdict Check(const proto::ReportRequest& request,
                       const UpdateCheckContext& context) const;
 

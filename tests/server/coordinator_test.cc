@@ -253,6 +253,26 @@ TEST(Coordinator, UploadsAreBoundedByTheGlobalAdaptersSize) {
                              HasSubstr(fmt::format("at most {}", limit)))));
 }
 
+TEST(Coordinator, ATaskMayBeginEightUploads) {
+  FakeFederation federation;
+  ASSERT_THAT(federation.Open(), IsOk());
+  FakeClient a(*federation.coordinator, "a"), b(*federation.coordinator, "b");
+  ASSERT_THAT(a.Join(), IsOk());
+  ASSERT_THAT(b.Join(), IsOk());
+  EXPECT_EQ(a.Task().kind(), proto::TRAIN);
+  for (int i = 0; i < 8; ++i)
+    EXPECT_THAT(a.Upload(fmt::format("upload {}", i)), IsOk());
+  EXPECT_THAT(a.Upload("one more"),
+              StatusIs(StatusCode::kResourceExhausted,
+                       HasSubstr("begun 8 uploads for task r1.1-train-a")));
+  // Asked for again, the task is the same one, and what is there stays.
+  const proto::Task task = a.Task();
+  EXPECT_THAT(a.Upload("one more"), StatusIs(StatusCode::kResourceExhausted));
+  EXPECT_THAT(a.Upload("upload 3"), IsOk());
+  EXPECT_EQ(b.Task().kind(), proto::TRAIN);
+  EXPECT_THAT(b.Upload("another client's"), IsOk());
+}
+
 TEST(Coordinator, MaxObjectBytesBoundsUploadsToo) {
   auto config = FakeRunConfig();
   config.mutable_limits()->set_max_object_bytes(1000);
