@@ -17,16 +17,13 @@ AdamW::AdamW(const AdamWOptions& options, int64_t size,
     : options_(options),
       groups_(groups.empty() ? std::vector<ParameterGroup>{{size}}
                              : std::move(groups)),
-      first_moment_(size),
-      second_moment_(size) {}
+      state_{0, std::vector<float>(size), std::vector<float>(size)} {}
 
 void AdamW::Step(std::span<float> parameters, std::span<const float> gradients,
                  double gradient_scale, double learning_rate) {
-  ++steps_;
-  const double correction1 =
-      1 - std::pow(options_.beta1, static_cast<double>(steps_));
-  const double correction2 =
-      1 - std::pow(options_.beta2, static_cast<double>(steps_));
+  const double steps = static_cast<double>(++state_.steps);
+  const double correction1 = 1 - std::pow(options_.beta1, steps);
+  const double correction2 = 1 - std::pow(options_.beta2, steps);
   const float scale = static_cast<float>(gradient_scale);
   const float root = static_cast<float>(1 / std::sqrt(correction2));
   const float epsilon = static_cast<float>(options_.epsilon);
@@ -35,8 +32,8 @@ void AdamW::Step(std::span<float> parameters, std::span<const float> gradients,
   const float rest2 = static_cast<float>(1 - options_.beta2);
   float* p = parameters.data();
   const float* g = gradients.data();
-  float* m = first_moment_.data();
-  float* v = second_moment_.data();
+  float* m = state_.first_moment.data();
+  float* v = state_.second_moment.data();
   int64_t start = 0;
   for (const ParameterGroup& group : groups_) {
     const double rate = learning_rate * group.learning_rate_factor;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace tandem {
@@ -28,6 +29,12 @@ struct ParameterGroup {
 // depend on the number of threads.
 class AdamW {
  public:
+  // All that it remembers; the moments have the size of the parameters.
+  struct State {
+    int64_t steps = 0;
+    std::vector<float> first_moment = {}, second_moment = {};
+  };
+
   // REQUIRES: `groups` make up the parameters, or there are none.
   AdamW(const AdamWOptions& options, int64_t size,
         std::vector<ParameterGroup> groups = {});
@@ -35,12 +42,14 @@ class AdamW {
   // schedule's, not the options'). REQUIRES: both spans have the size given.
   void Step(std::span<float> parameters, std::span<const float> gradients,
             double gradient_scale, double learning_rate);
+  const State& state() const { return state_; }
+  // REQUIRES: moments of the size given.
+  void Restore(State state) { state_ = std::move(state); }
 
  private:
   AdamWOptions options_;
   std::vector<ParameterGroup> groups_;
-  int64_t steps_ = 0;
-  std::vector<float> first_moment_, second_moment_;
+  State state_;
 };
 
 // sqrt(sum of squares), summed in fp64 in a fixed order.

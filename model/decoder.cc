@@ -12,6 +12,7 @@
 #include "model/decoder_weights.h"
 #include "model/frozen_product.h"
 #include "model/generator.h"
+#include "model/recompute.h"
 #include "model/rms_norm.h"
 #include "model/rotary_embedding.h"
 #include "model/swiglu.h"
@@ -84,18 +85,46 @@ struct Pass {
     return Project(SwiGlu(gate_up[0], gate_up[1]), {&w.down})[0];
   }
 
+  at::Tensor Layer(const DecoderWeights& weights, size_t i,
+                   at::Tensor h) const {
+    const LayerWeights& w = weights.layers[i];
+    at::Tensor attended = Attention(w, i, h);
+    if (rows.defined() && i + 1 == weights.layers.size()) {
+      attended = attended.index_select(0, rows);
+      h = h.index_select(0, rows);
+    }
+    h = h + Project(attended, {&w.o})[0];
+    return h + FeedForward(w, h);
+  }
+
+  bool Recomputes() const {
+    return adapter != nullptr && at::GradMode::is_enabled() &&
+           RecomputeMode::IsEnabled();
+  }
+
+  // The adapter's tensors of layer `i` that want a gradient.
+  std::vector<at::Tensor> LeavesOfLayer(size_t i) const {
+    const std::string part = fmt::format(".layers.{}.", i);
+    std::vector<at::Tensor> leaves;
+    for (const auto& [name, tensor] : adapter->tensors) {
+      if (tensor.requires_grad() && name.find(part) != std::string::npos)
+        leaves.push_back(tensor);
+    }
+    return leaves;
+  }
+
   at::Tensor Run(const DecoderWeights& weights,
                  const at::Tensor& tokens) const {
     at::Tensor h = weights.embedding.index_select(0, tokens).to(at::kFloat);
-    for (size_t i = 0; i < weights.layers.size(); ++i) {
-      const LayerWeights& w = weights.layers[i];
-      at::Tensor attended = Attention(w, i, h);
-      if (rows.defined() && i + 1 == weights.layers.size()) {
-        attended = attended.index_select(0, rows);
-        h = h.index_select(0, rows);
-      }
-      h = h + Project(attended, {&w.o})[0];
-      h = h + FeedForward(w, h);
+    const size_t layers = weights.layers.size();
+    for (size_t i = 0; i < layers; ++i) {
+      // The last layer's activations are wanted as soon as it is done.
+      h = Recomputes() && i + 1 < layers
+              ? Recomputed(h, LeavesOfLayer(i),
+                           [pass = *this, &weights, i](const at::Tensor& x) {
+                             return pass.Layer(weights, i, x);
+                           })
+              : Layer(weights, i, h);
     }
     return RmsNorm(h, weights.final_norm, config.rms_norm_epsilon);
   }
@@ -164,10 +193,11 @@ at::Tensor Decoder::ForwardRows(const at::Tensor& tokens,
   const DecoderConfig& config = impl_->config;
   const auto positions =
       PackedPositions(document_offsets, tokens.size(0), config.context_length);
-  const Attend attend = [&](size_t, const at::Tensor& query,
+  // Its own copies: recomputed layers call it in the backward pass.
+  const Attend attend = [document_offsets, head_size = config.head_size](
+                            size_t, const at::Tensor& query,
                             const at::Tensor& key, const at::Tensor& value) {
-    return CausalAttention(query, key, value, document_offsets,
-                           config.head_size);
+    return CausalAttention(query, key, value, document_offsets, head_size);
   };
   return Pass{config, adapter,
               RotaryAnglesAt(positions, config.head_size, config.rope_theta),

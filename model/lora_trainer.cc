@@ -9,9 +9,14 @@
 #include <stdexcept>
 
 #include "common/random.h"
+#include "model/recompute.h"
 
 namespace tandem {
 namespace {
+
+constexpr char kFirstMoment[] = "optimizer.first_moment";
+constexpr char kSecondMoment[] = "optimizer.second_moment";
+constexpr char kOptimizerSteps[] = "optimizer.steps";
 
 bool Trains(const TrainerOptions& options, const std::string& name) {
   return !(options.freeze_lora_a && IsLoraA(name));
@@ -30,6 +35,12 @@ std::vector<ParameterGroup> GroupsOf(const Adapter& adapter,
       groups.push_back({tensor.numel(), factor});
   }
   return groups;
+}
+
+std::vector<float> FloatsOf(const at::Tensor& tensor) {
+  const at::Tensor contiguous = tensor.contiguous();
+  const float* data = contiguous.const_data_ptr<float>();
+  return {data, data + contiguous.numel()};
 }
 
 }  // namespace
@@ -97,6 +108,7 @@ LoraTrainer::~LoraTrainer() = default;
 
 StepResult LoraTrainer::Step(const std::vector<LossTerm>& terms) {
   Impl& impl = *impl_;
+  const RecomputeMode recompute(impl.options.gradient_checkpointing);
   if (impl.adapter.options.dropout > 0)
     impl.adapter.dropout_seed = DeriveSeed(impl.options.dropout_seed, "dropout",
                                            static_cast<uint64_t>(impl.steps));
@@ -125,5 +137,35 @@ Adapter LoraTrainer::CurrentAdapter() const {
 }
 
 int64_t LoraTrainer::steps_done() const { return impl_->steps; }
+
+TensorMap LoraTrainer::State() const {
+  const AdamW::State& optimizer = impl_->optimizer.state();
+  TensorMap state = CurrentAdapter().tensors;
+  state[kFirstMoment] = at::tensor(at::ArrayRef<float>(optimizer.first_moment));
+  state[kSecondMoment] =
+      at::tensor(at::ArrayRef<float>(optimizer.second_moment));
+  state[kOptimizerSteps] = at::full({1}, impl_->steps, at::kLong);
+  return state;
+}
+
+Status LoraTrainer::Restore(const TensorMap& state) {
+  for (const auto& [name, expected] : State()) {
+    const auto found = state.find(name);
+    if (found == state.end()) return InvalidArgument("'{}' is missing", name);
+    const at::Tensor& tensor = found->second;
+    if (tensor.sizes() != expected.sizes() ||
+        tensor.scalar_type() != expected.scalar_type()) {
+      return InvalidArgument("'{}' has another shape or dtype", name);
+    }
+  }
+  const int64_t steps = state.at(kOptimizerSteps).item<int64_t>();
+  if (steps < 0) return InvalidArgument("'{}' is {}", kOptimizerSteps, steps);
+  for (auto& [name, tensor] : impl_->adapter.tensors)
+    tensor.copy_(state.at(name));
+  impl_->optimizer.Restore({steps, FloatsOf(state.at(kFirstMoment)),
+                            FloatsOf(state.at(kSecondMoment))});
+  impl_->steps = steps;
+  return OkStatus();
+}
 
 }  // namespace tandem

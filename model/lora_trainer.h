@@ -7,11 +7,13 @@
 #include <memory>
 #include <vector>
 
+#include "common/status.h"
 #include "model/adamw.h"
 #include "model/adapter.h"
 #include "model/adapter_gradients.h"
 #include "model/decoder.h"
 #include "model/learning_rate.h"
+#include "model/tensor_map.h"
 
 namespace tandem {
 
@@ -23,6 +25,9 @@ struct TrainerOptions {
   // LoRA+ (Hayou et al., 2024): what is not A learns so many times faster.
   double lora_plus_ratio = 1;
   uint64_t dropout_seed = 1;  // of the adapter's dropout, with the step
+  // Activations are recomputed in the backward pass (model/recompute.h): the
+  // same bits from far less memory, for a third more time.
+  bool gradient_checkpointing = false;
 };
 
 struct StepResult {
@@ -47,6 +52,15 @@ class LoraTrainer {
   // A copy, detached.
   Adapter CurrentAdapter() const;
   int64_t steps_done() const;
+
+  // All that later steps depend on: the adapter's tensors under their names,
+  // "optimizer.first_moment" and "optimizer.second_moment" [trained elements]
+  // fp32, and "optimizer.steps" [1] int64. A trainer of the same model and
+  // options goes on from it with the same bits.
+  TensorMap State() const;
+  // InvalidArgument, with the trainer as it was, where `state` is not one of
+  // such a trainer; the message names the first tensor that does not fit.
+  Status Restore(const TensorMap& state);
 
  private:
   struct Impl;
