@@ -4,6 +4,7 @@
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
@@ -106,6 +107,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon) {
+  RECORD_USER_SCOPE("RmsNorm");
   return RmsNormFunction::apply(x, weight, epsilon);
 }
 

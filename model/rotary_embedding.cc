@@ -4,6 +4,7 @@
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
@@ -92,6 +93,7 @@ RotaryAngles RotaryAnglesAt(const std::vector<int64_t>& positions,
 }
 
 at::Tensor Rotate(const at::Tensor& x, const RotaryAngles& angles) {
+  RECORD_USER_SCOPE("Rotate");
   return RotateFunction::apply(x, angles.cosine, angles.sine);
 }
 

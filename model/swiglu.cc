@@ -4,6 +4,7 @@
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 namespace tandem {
@@ -63,6 +64,7 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
 }  // namespace
 
 at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up) {
+  RECORD_USER_SCOPE("SwiGlu");
   return SwiGluFunction::apply(gate, up);
 }
 
