@@ -78,7 +78,7 @@ Status DistillMain(const DistillFlags& flags) {
                         }));
   }
   return SaveAndPrint(result.adapter, flags.student.model,
-                      {result.mean_loss, result.tokens, result.steps},
+                      {result.mean_loss, result.tokens, result.steps, {}},
                       flags.lora);
 }
 

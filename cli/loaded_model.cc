@@ -23,7 +23,7 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str();
 }
 
-StatusOr<LoadedModel> Load(const ModelFlags& flags) {
+StatusOr<LoadedModel> Load(const ModelFlags& flags, bool with_digest) {
   SetThreads(flags.threads);
   TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
                           ParseComputeDtype(flags.dtype));
@@ -38,7 +38,7 @@ StatusOr<LoadedModel> Load(const ModelFlags& flags) {
                             LoadAdapter(flags.adapter, checkpoint.config));
   }
   return LoadedModel{std::move(decoder), std::move(tokenizer),
-                     std::move(adapter)};
+                     std::move(adapter), with_digest ? Digest(checkpoint) : ""};
 }
 
 }  // namespace tandem::cli

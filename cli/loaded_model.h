@@ -27,13 +27,15 @@ struct LoadedModel {
   Decoder decoder;
   Tokenizer tokenizer;
   std::optional<Adapter> adapter;
+  std::string digest;  // model/checkpoint.h: Digest; empty where not asked for
   const Adapter* adapter_or_null() const {
     return adapter ? &*adapter : nullptr;
   }
 };
 
 // Sets the number of threads, then loads what the flags name.
-StatusOr<LoadedModel> Load(const ModelFlags& flags);
+// Its digest takes a second for some hundred million weights.
+StatusOr<LoadedModel> Load(const ModelFlags& flags, bool with_digest = false);
 
 }  // namespace tandem::cli
 

@@ -103,7 +103,9 @@ void AddAdapterFlags(CLI::App& command, LoraFlags& flags) {
 }  // namespace
 
 void AddLoraFlags(CLI::App& command, LoraFlags& flags) {
-  command.add_option("--data", flags.data, "JSONL file")->required();
+  command
+      .add_option("--data", flags.data, "JSONL file, or one that gzip packed")
+      ->required();
   command.add_option("--out", flags.out, "PEFT folder to write")->required();
   command.add_option("--steps", flags.steps, "Optimiser steps")
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}))
@@ -142,10 +144,12 @@ Status SaveAndPrint(const Adapter& adapter, const std::string& base_model,
                     const TrainingSummary& summary, const LoraFlags& flags) {
   TANDEM_RETURN_IF_ERROR(SaveAdapter(adapter, base_model, flags.out));
   if (flags.json) {
-    PrintJson({{"out", flags.out},
-               {"steps", summary.steps},
-               {"tokens", summary.tokens},
-               {"mean_loss", summary.mean_loss}});
+    Json json = {{"out", flags.out},
+                 {"steps", summary.steps},
+                 {"tokens", summary.tokens},
+                 {"mean_loss", summary.mean_loss}};
+    json.update(summary.details);
+    PrintJson(json);
   } else {
     PrintLine(fmt::format("{}: {} steps, {} tokens, mean loss {:.4f}",
                           flags.out, summary.steps, summary.tokens,

@@ -43,6 +43,7 @@ struct TrainingSummary {
   double mean_loss = 0;  // nats per target token, over all steps
   int64_t tokens = 0;
   int64_t steps = 0;
+  Json details = Json::object();  // more of it, for --json
 };
 
 // Writes the PEFT folder and prints what was done.

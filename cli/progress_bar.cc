@@ -70,8 +70,8 @@ std::string ProgressBar::Line(int64_t done, int64_t total,
   }
   line += total > 0 ? fmt::format("{}/{} {}", done, total, unit_)
                     : fmt::format("{} {}", done, unit_);
-  if (seconds >= kMinRateSeconds && done > 0) {
-    const double rate = static_cast<double>(done) / seconds;
+  if (seconds >= kMinRateSeconds && done > done_before_) {
+    const double rate = static_cast<double>(done - done_before_) / seconds;
     line += fmt::format(", {:.3g}/s", rate);
     line += done < total
                 ? fmt::format(", {} left",

@@ -25,6 +25,8 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
+  // What an earlier process did; it counts for no rate.
+  void StartAt(int64_t done) { done_before_ = done; }
   // `note` is shown behind: "loss 3.21". total 0: not known.
   void Update(int64_t done, int64_t total, const std::string& note = "");
 
@@ -36,6 +38,7 @@ class ProgressBar {
   std::ostream& out_;
   const bool is_terminal_;
   const TimePoint start_;
+  int64_t done_before_ = 0;
   std::optional<TimePoint> last_shown_;
   size_t drawn_columns_ = 0;
 };

@@ -1,0 +1,169 @@
+// `tandem train` as a process: killed and gone on with, on large files, with
+// metrics, validation and a profile.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint.h"
+#include "tests/testing/run_tandem.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
+#include "tests/testing/tiny_checkpoint.h"
+
+namespace tandem::cli {
+namespace {
+
+using ::tandem::testing::BackgroundTandem;
+using ::tandem::testing::CommandResult;
+using ::tandem::testing::Contents;
+using ::tandem::testing::IsOk;
+using ::tandem::testing::RunTandem;
+using ::tandem::testing::TempFolder;
+using ::tandem::testing::TinyCheckpoint;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using Words = std::vector<std::string>;
+
+class TrainTest : public ::testing::Test {
+ protected:
+  TrainTest() {
+    EXPECT_THAT(SaveHuggingFace(TinyCheckpoint(), at::kFloat, path("model")),
+                IsOk());
+    WriteTexts("data.jsonl", 50, 30);
+  }
+
+  std::string path(const std::string& name) const { return folder_ / name; }
+
+  void WriteTexts(const std::string& name, int lines, int length) const {
+    std::ofstream out(path(name));
+    for (int i = 0; i < lines; ++i) {
+      out << R"({"text": ")" << i << ' ' << std::string(length, 'a' + i % 26)
+          << "\"}\n";
+    }
+  }
+  Words TrainWords(const std::string& data, const std::string& out,
+                   const Words& more) const {
+    Words words = {"train",    "--model", path("model"), "--data",
+                   path(data), "--rank",  "2",           "--json",
+                   "--out",    path(out), "--threads",   "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  nlohmann::json Train(const std::string& data, const std::string& out,
+                       const Words& more) const {
+    const CommandResult result = RunTandem(TrainWords(data, out, more));
+    EXPECT_EQ(result.code, 0) << result.err;
+    return nlohmann::json::parse(result.out, nullptr, false);
+  }
+  std::string AdapterBytes(const std::string& out) const {
+    return Contents(folder_ / out / "adapter_model.safetensors");
+  }
+
+  const TempFolder folder_;
+};
+
+TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
+  const Words options = {"--steps",
+                         "120",
+                         "--accumulation-steps",
+                         "2",
+                         "--validation",
+                         path("data.jsonl"),
+                         "--max-validation-examples",
+                         "3",
+                         "--evaluate-every",
+                         "40"};
+  const nlohmann::json whole = Train("data.jsonl", "whole", options);
+  Words resumable = options;
+  resumable.insert(resumable.end(), {"--checkpoint-dir", path("checkpoint"),
+                                     "--checkpoint-every", "5", "--metrics-dir",
+                                     path("metrics")});
+  Words words = TrainWords("data.jsonl", "resumed", resumable);
+  words.insert(words.begin(), {"--log-level", "debug"});
+  {
+    BackgroundTandem killed(words, folder_.path());
+    killed.WaitForLine("checkpoint after step 20");
+    killed.Kill();
+  }
+  EXPECT_EQ(AdapterBytes("resumed"), "");
+  const nlohmann::json resumed = Train("data.jsonl", "resumed", resumable);
+  EXPECT_GE(resumed["resumed_from_step"], 20);
+  EXPECT_LT(resumed["resumed_from_step"], 120);
+  EXPECT_EQ(AdapterBytes("resumed"), AdapterBytes("whole"));
+  for (const char* name :
+       {"steps", "tokens", "mean_loss", "examples", "epoch", "validation"}) {
+    EXPECT_EQ(resumed[name], whole[name]) << name;
+  }
+  // Every step has one row, whatever the killed process wrote.
+  std::istringstream csv(Contents(folder_ / "metrics" / "metrics.csv"));
+  std::string line;
+  std::getline(csv, line);
+  EXPECT_THAT(line, HasSubstr("step,loss,"));
+  for (int step = 1; step <= 120; ++step) {
+    ASSERT_TRUE(std::getline(csv, line));
+    EXPECT_EQ(std::stoi(line), step);
+  }
+  EXPECT_FALSE(std::getline(csv, line));
+
+  resumable.insert(resumable.end(), {"--seed", "2"});
+  const CommandResult other =
+      RunTandem(TrainWords("data.jsonl", "other", resumable));
+  EXPECT_EQ(other.code, 1);
+  EXPECT_THAT(other.err, HasSubstr("--seed = 1, now it is 2"));
+}
+
+TEST_F(TrainTest, MemoryDoesNotGrowWithTheFile) {
+  WriteTexts("small.jsonl", 20'000, 100);
+  WriteTexts("large.jsonl", 600'000, 100);
+  const Words options = {"--steps", "4", "--shuffle-window-mib", "1"};
+  const int64_t small = Train("small.jsonl", "a", options)["peak_rss_bytes"];
+  const int64_t large = Train("large.jsonl", "b", options)["peak_rss_bytes"];
+  EXPECT_GT(std::filesystem::file_size(folder_ / "large.jsonl"), 60u << 20);
+  EXPECT_LT(large - small, 8 << 20);
+}
+
+TEST_F(TrainTest, MalformedLinesFailOrAreSkipped) {
+  std::ofstream(path("bad.jsonl"))
+      << "{\"text\": \"one\"}\n{\"text\"}\n{\"text\": \"two\"}\n";
+  const CommandResult failed =
+      RunTandem(TrainWords("bad.jsonl", "out", {"--steps", "3"}));
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_THAT(failed.err, HasSubstr("bad.jsonl:2: not a JSON object"));
+  const nlohmann::json skipped =
+      Train("bad.jsonl", "out", {"--steps", "3", "--on-malformed", "skip"});
+  EXPECT_EQ(skipped["malformed_lines"], 1);
+}
+
+TEST_F(TrainTest, ProfileNamesOperationsAndProducts) {
+  const nlohmann::json trained =
+      Train("data.jsonl", "out", {"--steps", "2", "--profile"});
+  const nlohmann::json& profile = trained["profile"];
+  EXPECT_GT(profile["peak_gflops"]["Float"], 0);
+  EXPECT_GT(profile["gemms"].size(), 5u);
+  EXPECT_GT(profile["operations"].size(), 10u);
+  double seconds = profile["outside_seconds"];
+  for (const auto& operation : profile["operations"]) {
+    seconds += operation["seconds"].get<double>();
+  }
+  EXPECT_NEAR(seconds, profile["seconds"].get<double>(), 1e-6);
+}
+
+TEST_F(TrainTest, TextOutputSaysWhatWasTrainedOn) {
+  Words words = TrainWords("data.jsonl", "out",
+                           {"--steps", "2", "--batch-tokens", "100"});
+  std::erase(words, "--json");
+  const CommandResult result = RunTandem(words);
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("tokens/s; padding 0% ("),
+                                HasSubstr("% full; 0.0% of tokens cut off; 0 "
+                                          "malformed lines")));
+}
+
+}  // namespace
+}  // namespace tandem::cli
