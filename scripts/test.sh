@@ -4,32 +4,10 @@
 #   scripts/test.sh         format, clang-tidy, all tests
 #   scripts/test.sh --fast  format and the tests that need no real model
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/oracles.sh"
 
 readonly source_folders=(common proto model privacy distill client server cli
-  examples tests)
-
-install_oracles() {
-  local requirements="$root/scripts/requirements-test.txt"
-  if ! has_requirements "$requirements"; then
-    say "Installing the test oracles of scripts/requirements-test.txt into .venv"
-    attempt "the test oracles could not be installed" \
-      "check the network; removing .venv starts afresh" \
-      "$venv/bin/python" -m pip install -q -r "$requirements" \
-      ${TANDEM_TORCH_INDEX:+--extra-index-url "$TANDEM_TORCH_INDEX"}
-  fi
-  local interop="$root/tests/interop"
-  # npm ci insists on packages for other systems, so install does it; versions
-  # and digests come from package-lock.json all the same. A copy of that file
-  # says that all is installed.
-  cmp -s "$interop/package-lock.json" "$interop/node_modules/.tandem-lock.json" &&
-    return
-  say "Installing a prebuilt llama.cpp (node-llama-cpp) into tests/interop"
-  PATH="$venv/bin:$PATH" attempt "node-llama-cpp could not be installed" \
-    "check the network; removing tests/interop/node_modules starts afresh" \
-    npm install --no-save --prefix "$interop" --omit=optional --ignore-scripts --no-audit --no-fund
-  cp "$interop/package-lock.json" "$interop/node_modules/.tandem-lock.json"
-}
+  examples bench tests)
 
 check_format() {
   say "Checking the format"
@@ -80,6 +58,7 @@ build all
 if ((fast)); then
   run_tests -L fast
 else
+  fetch_eval_requests
   check_tidy
   run_tests
 fi

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 STAMPS = ROOT / "build" / "tidy"
 COMMANDS = ROOT / "build" / "release" / "compile_commands.json"
 FOLDERS = ("common", "proto", "model", "privacy", "distill", "client",
-           "server", "cli", "examples")
+           "server", "cli", "examples", "bench")
 INCLUDE = re.compile(rb'^\s*#include\s+"([^"]+)"', re.MULTILINE)
 
 

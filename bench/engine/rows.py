@@ -1,0 +1,102 @@
+"""The rows of the engine's table: our command, its peers, and what we promise.
+
+Goals: our rate as a multiple of the fastest peer's, and our peak memory as a
+share of that peer's. transformers runs in bf16 and in fp32: which is faster
+depends on whether the processor multiplies bf16.
+"""
+
+import dataclasses
+import pathlib
+
+import inputs
+
+PEERS = pathlib.Path(__file__).resolve().parent / "peers"
+NODE_PACKAGES = inputs.ROOT / "tests" / "interop"
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    name: str
+    arguments: tuple  # the script and its flags
+    model: pathlib.Path = inputs.PEER_MODEL
+    warm_up: int = 1
+    repetitions: int | None = None  # at most so many
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    name: str  # for --only; several rows may share one
+    work: str
+    goal: float
+    ours: tuple  # the row of engine_bench and its flags
+    peers: tuple
+    input: str = ""
+    rss_goal: float | None = None
+    threads: tuple = (1, 2)
+    # A repetition is one process, from its start to its end.
+    whole_process: bool = False
+
+
+def multiplies_bf16():
+    cpu = pathlib.Path("/proc/cpuinfo").read_text()
+    return "avx512_bf16" in cpu or "amx_bf16" in cpu
+
+
+def transformers(script, *flags, name="transformers", warm_up=1):
+    """The peer in both dtypes. Where bf16 is emulated (some 10 times slower
+    than fp32) one repetition shows it."""
+    slow = {} if multiplies_bf16() else {"warm_up": 0, "repetitions": 1}
+    return (Peer(f"{name}, fp32", (script, "--dtype", "fp32", *flags),
+                 warm_up=warm_up),
+            Peer(f"{name}, bf16", (script, "--dtype", "bf16", *flags),
+                 **{"warm_up": warm_up, **slow}))
+
+
+def training(work, goal, input, *flags, rss_goal=None, name="train", ours=(),
+             **peer):
+    peers = transformers("train.py", *flags, **{"name": "transformers + PEFT",
+                                                **peer})
+    return Row(name, work, goal, ("train", *ours), peers, input, rss_goal)
+
+
+def llama(work):
+    return Peer("llama-cpp-python", ("run_llama.py", "--work", work),
+                model=inputs.GGUF)
+
+
+NODE_LLAMA = Peer("node-llama-cpp, prebuilt",
+                  ("decode_node.mjs", "--packages", str(NODE_PACKAGES)),
+                  model=inputs.GGUF)
+QV = ("--targets", "qv")
+
+ROWS = (
+    training("LoRA step, all seven linears, B=4 x S=256", 1.7,
+             "batch_4x256.json", rss_goal=0.45),
+    training("LoRA step, all seven linears, B=1 x S=512", 1.7,
+             "batch_1x512.json", rss_goal=0.5),
+    training("LoRA step, q and v, B=1 x S=512", 1.7, "batch_1x512.json", *QV,
+             ours=QV, name="train_qv"),
+    training("LoRA step, q and v, B=1 x S=512, peer compiled", 1.4,
+             "batch_1x512.json", *QV, "--compile", "1", ours=QV,
+             name="train_compiled", warm_up=2),
+    training("LoRA step, realistic labels: 8 documents of 20..250 tokens", 2.5,
+             "ragged.json", name="train_ragged"),
+    Row("distil", "distillation step, 30-layer teacher, 15-layer student", 1.6,
+        ("distil",), transformers("distil.py"), "batch_1x512.json", 0.45),
+    Row("capture", "teacher's top 64 of 512 tokens", 1.15, ("capture",),
+        transformers("capture.py"), "prompt_512.json", 0.6),
+    Row("decode", "greedy decoding, 128 tokens, from Q4_1", 1.1, ("decode",),
+        (llama("decode"), NODE_LLAMA, *transformers("run_transformers.py")),
+        "prompt_64.json"),
+    Row("prompt", "prompt of 512 tokens, last logits", 1.1, ("prompt",),
+        (llama("prompt"),
+         *transformers("run_transformers.py", "--work", "prompt")),
+        "prompt_512.json"),
+    Row("tokenize", "tokenizer, mixed text", 1, ("tokenize",),
+        (Peer("tokenizers", ("tokenize_texts.py",)),), "texts.json",
+        threads=(1,)),
+    Row("load", "load the GGUF, ready to train", 3, ("load",),
+        transformers("load.py")),
+    Row("start", "the same, from the start of the process", 3, ("load",),
+        transformers("load.py"), whole_process=True),
+)
