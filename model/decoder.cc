@@ -16,6 +16,8 @@
 #include "model/rms_norm.h"
 #include "model/rotary_embedding.h"
 #include "model/swiglu.h"
+#include "model/token_trie.h"
+#include "model/trie_attention.h"
 
 namespace tandem {
 namespace {
@@ -242,6 +244,33 @@ at::Tensor Decoder::RowNorms(const std::string& module) const {
       if (linear->module == module)
         return linear->row_squares->Of(linear->weight).sqrt().to(at::kFloat);
   throw std::invalid_argument("the model has no linear '" + module + "'");
+}
+
+at::Tensor Decoder::ForwardTries(const std::vector<const TokenTrie*>& tries,
+                                 const at::Tensor& rows,
+                                 const Adapter* adapter) const {
+  const at::NoGradGuard no_grad;
+  const DecoderConfig& config = impl_->config;
+  std::vector<int64_t> tokens, positions;
+  for (const TokenTrie* trie : tries) {
+    tokens.insert(tokens.end(), trie->tokens().begin(), trie->tokens().end());
+    positions.insert(positions.end(), trie->positions().begin(),
+                     trie->positions().end());
+  }
+  for (const int64_t position : positions)
+    if (position >= config.context_length)
+      throw std::invalid_argument(
+          fmt::format("a sequence has more than {} tokens, the context",
+                      config.context_length));
+  const TrieAttention attention(tries);
+  const Attend attend = [&](size_t, const at::Tensor& query,
+                            const at::Tensor& key, const at::Tensor& value) {
+    return attention(query, key, value, config.head_size);
+  };
+  return Pass{config, adapter,
+              RotaryAnglesAt(positions, config.head_size, config.rope_theta),
+              attend, rows}
+      .Run(impl_->weights, at::tensor(tokens, at::kLong));
 }
 
 at::Tensor Decoder::Logits(const at::Tensor& hidden) const {

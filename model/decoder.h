@@ -17,6 +17,7 @@
 namespace tandem {
 
 class KeyValueCache;
+class TokenTrie;
 
 // What the weights are kept in: "fp32" and "bf16" by name; "auto" is bf16 where
 // the processor multiplies it natively (AVX512-BF16 or AMX), else fp32. The
@@ -57,6 +58,12 @@ class Decoder {
   // std::invalid_argument past the context length.
   at::Tensor ForwardCached(const at::Tensor& tokens, KeyValueCache& cache,
                            const Adapter* adapter) const;
+
+  // ForwardRows over tries laid end to end, each token seeing its ancestors
+  // alone; without gradients. Throws std::invalid_argument for a sequence past
+  // the context length.
+  at::Tensor ForwardTries(const std::vector<const TokenTrie*>& tries,
+                          const at::Tensor& rows, const Adapter* adapter) const;
 
   // fp32 logits: [rows, vocabulary_size] of hidden: [rows, hidden_size].
   at::Tensor Logits(const at::Tensor& hidden) const;

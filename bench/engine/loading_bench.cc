@@ -1,7 +1,6 @@
 // Rows about what comes before the model runs: loading it, and tokens.
 #include "bench/engine/workload.h"
 #include "common/files.h"
-#include "model/checkpoint.h"
 #include "model/tokenizer.h"
 
 namespace tandem::bench {
@@ -34,10 +33,7 @@ Status BenchLoading(const BenchFlags& flags) {
 }
 
 Status BenchTokenizer(const BenchFlags& flags) {
-  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                          LoadCheckpoint(flags.model));
-  TANDEM_ASSIGN_OR_RETURN(const Tokenizer tokenizer,
-                          Tokenizer::Create(checkpoint.tokenizer));
+  TANDEM_ASSIGN_OR_RETURN(const Tokenizer tokenizer, LoadTokenizer(flags));
   TANDEM_ASSIGN_OR_RETURN(const auto texts, ReadTexts(flags.input));
   size_t bytes = 0;
   for (const std::string& text : texts) bytes += text.size();

@@ -16,6 +16,7 @@ const std::map<std::string, Status (*)(const BenchFlags&)> kRows = {
     {"capture", BenchCapture}, {"decode", BenchDecoding},
     {"prompt", BenchPrompt},   {"tokenize", BenchTokenizer},
     {"load", BenchLoading},    {"gemm", BenchGemm},
+    {"choose", BenchChoices},
 };
 
 void AddFlags(CLI::App& app, BenchFlags& flags) {
@@ -25,6 +26,7 @@ void AddFlags(CLI::App& app, BenchFlags& flags) {
   app.add_option("--targets", flags.targets, "Adapted layers")
       ->check(CLI::IsMember({"all", "qv"}));
   app.add_option("--threads", flags.threads)->check(CLI::Range(1, 1024));
+  app.add_option("--items", flags.items, "Of a task; 0 takes all");
   app.add_option("--warm-up", flags.repetitions.warm_up);
   app.add_option("--repetitions", flags.repetitions.repetitions);
   app.add_flag("--take-turns", flags.repetitions.take_turns);

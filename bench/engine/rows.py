@@ -42,10 +42,13 @@ def multiplies_bf16():
     return "avx512_bf16" in cpu or "amx_bf16" in cpu
 
 
-def transformers(script, *flags, name="transformers", warm_up=1):
-    """The peer in both dtypes. Where bf16 is emulated (some 10 times slower
-    than fp32) one repetition shows it."""
-    slow = {} if multiplies_bf16() else {"warm_up": 0, "repetitions": 1}
+def transformers(script, *flags, name="transformers", warm_up=1,
+                 multiplies=True):
+    """The peer in both dtypes. Where bf16 products are emulated (some 10 times
+    slower than fp32) one repetition shows it."""
+    slow = {}
+    if multiplies and not multiplies_bf16():
+        slow = {"warm_up": 0, "repetitions": 1}
     return (Peer(f"{name}, fp32", (script, "--dtype", "fp32", *flags),
                  warm_up=warm_up),
             Peer(f"{name}, bf16", (script, "--dtype", "bf16", *flags),
@@ -67,6 +70,7 @@ def llama(work):
 NODE_LLAMA = Peer("node-llama-cpp, prebuilt",
                   ("decode_node.mjs", "--packages", str(NODE_PACKAGES)),
                   model=inputs.GGUF)
+ITEMS = ("--items", "200")  # of 570
 QV = ("--targets", "qv")
 
 ROWS = (
@@ -92,11 +96,14 @@ ROWS = (
         (llama("prompt"),
          *transformers("run_transformers.py", "--work", "prompt")),
         "prompt_512.json"),
+    Row("choose", "arc_easy validation by log-likelihood, 200 items", 2,
+        ("choose", *ITEMS), transformers("choose.py", *ITEMS),
+        "../../data/eval/arc_easy/rc_0shot/requests.jsonl.gz"),
     Row("tokenize", "tokenizer, mixed text", 1, ("tokenize",),
         (Peer("tokenizers", ("tokenize_texts.py",)),), "texts.json",
         threads=(1,)),
     Row("load", "load the GGUF, ready to train", 3, ("load",),
-        transformers("load.py")),
+        transformers("load.py", multiplies=False)),
     Row("start", "the same, from the start of the process", 3, ("load",),
-        transformers("load.py"), whole_process=True),
+        transformers("load.py", multiplies=False), whole_process=True),
 )

@@ -23,6 +23,12 @@ StatusOr<Decoder> LoadDecoder(const BenchFlags& flags) {
   return Decoder::Create(checkpoint, dtype);
 }
 
+StatusOr<Tokenizer> LoadTokenizer(const BenchFlags& flags) {
+  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
+                          LoadCheckpoint(flags.model));
+  return Tokenizer::Create(checkpoint.tokenizer);
+}
+
 StatusOr<std::vector<TokenizedExample>> ReadDocuments(
     const std::filesystem::path& path) {
   TANDEM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));

@@ -21,6 +21,7 @@ struct BenchFlags {
   std::string dtype = "bf16";   // of the weights, as in `tandem train --dtype`
   std::string targets = "all";  // adapted layers: "all" seven, or "qv"
   int threads = 1;
+  int64_t items = 0;  // of a task; 0: all
   RepetitionFlags repetitions;
 };
 
@@ -28,6 +29,7 @@ struct BenchFlags {
 nlohmann::json SettingsOf(const BenchFlags& flags);
 
 StatusOr<Decoder> LoadDecoder(const BenchFlags& flags);
+StatusOr<Tokenizer> LoadTokenizer(const BenchFlags& flags);
 
 // A file {"documents": [[id, ...], ...], "first_targets": [index, ...]}: every
 // token from that index on is a target.
@@ -46,6 +48,7 @@ Status BenchDistillation(const BenchFlags& flags);
 Status BenchCapture(const BenchFlags& flags);
 Status BenchDecoding(const BenchFlags& flags);
 Status BenchPrompt(const BenchFlags& flags);
+Status BenchChoices(const BenchFlags& flags);
 Status BenchTokenizer(const BenchFlags& flags);
 Status BenchLoading(const BenchFlags& flags);
 Status BenchGemm(const BenchFlags& flags);
