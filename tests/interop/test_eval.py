@@ -14,7 +14,7 @@ import oracles
 from conftest import MODEL, ROOT
 
 EVAL = ROOT / "data" / "eval"
-ITEMS = 60
+ITEMS = 40
 CHOICES = ("choice", "choice_per_character", "choice_per_byte")
 
 
