@@ -4,16 +4,16 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <string_view>
-#include <vector>
+
+#include "model/prefix_trie.h"
 
 namespace tandem {
 
 class AddedTokens {
  public:
   // REQUIRES: text is not empty.
-  void Add(std::string text, int32_t id);
+  void Add(std::string_view text, int32_t id) { trie_.Add(text, id); }
 
   // Walks through `text` from left to right; where several tokens start, the
   // longest counts. Calls on_text for what lies between (never empty).
@@ -22,14 +22,7 @@ class AddedTokens {
              const std::function<void(int32_t)>& on_token) const;
 
  private:
-  struct Token {
-    std::string text;
-    int32_t id;
-  };
-  // The longest token that starts at text[at], or null.
-  const Token* Match(std::string_view text, size_t at) const;
-
-  std::vector<Token> by_first_byte_[256];  // each: the longest first
+  PrefixTrie trie_;
 };
 
 }  // namespace tandem

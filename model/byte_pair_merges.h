@@ -1,41 +1,42 @@
-// Byte-pair encoding (Sennrich et al., 2016): of all neighbours that may merge,
-// the pair of the lowest rank does, the leftmost first, until none is left.
+// A table of merges: which two tokens become which third one, and when.
 #ifndef TANDEM_MODEL_BYTE_PAIR_MERGES_H_
 #define TANDEM_MODEL_BYTE_PAIR_MERGES_H_
 
-#include <cstddef>
 #include <cstdint>
-#include <unordered_map>
+#include <optional>
+#include <string>
 #include <vector>
+
+#include "common/status.h"
+#include "model/pair_map.h"
+#include "model/symbol_merger.h"
+#include "model/token_index.h"
 
 namespace tandem {
 
-// An id that no pair merges with.
-inline constexpr int32_t kNoToken = -1;
-
 class BytePairMerges {
  public:
-  // Ranks count up from 0 in the order of the calls; a pair keeps its first.
-  void Add(int32_t left, int32_t right, int32_t merged);
+  // From lines "left right", by rank. InvalidArgument: no such line, or one of
+  // tokens that do not exist.
+  static StatusOr<BytePairMerges> Create(const std::vector<std::string>& merges,
+                                         const TokenIndex& index);
 
-  // Merges `ids` in place. n log n in their number, however long they are.
-  void Apply(std::vector<int32_t>* ids) const;
+  // Ranks count up from 0 in the order of the calls; a pair keeps its first.
+  void Add(int32_t left, int32_t right, int32_t merged) {
+    pairs_.Insert(left, right, static_cast<int32_t>(merged_.size()));
+    merged_.push_back(merged);
+  }
+
+  // The lower the rank, the higher the priority.
+  std::optional<Merge> Find(int32_t left, int32_t right) const {
+    const int32_t rank = pairs_.Find(left, right);
+    if (rank == PairMap::kAbsent) return std::nullopt;
+    return Merge{-static_cast<double>(rank), merged_[rank]};
+  }
 
  private:
-  struct Merge {
-    int32_t rank;
-    int32_t merged;
-  };
-  struct MixPair {  // the standard hash of an integer is the integer
-    std::size_t operator()(uint64_t pair) const {
-      pair *= 0x9E3779B97F4A7C15u;
-      return pair ^ (pair >> 32);
-    }
-  };
-
-  const Merge* Find(int32_t left, int32_t right) const;
-
-  std::unordered_map<uint64_t, Merge, MixPair> merges_;
+  PairMap pairs_;  // -> rank
+  std::vector<int32_t> merged_;
 };
 
 }  // namespace tandem

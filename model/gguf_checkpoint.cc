@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "model/gguf_tokenizer.h"
 #include "model/llama_layout.h"
 
 namespace tandem {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/checkpoint.h"
+#include "model/gguf_tokenizer.h"
 #include "model/gguf_writer.h"
 #include "model/llama_layout.h"
 
@@ -74,45 +75,6 @@ void AddModel(const Checkpoint& checkpoint, const ExportType& type,
   writer.AddUint32("general.quantization_version", kQuantizationVersion);
 }
 
-// llama.cpp wants a token for every row of the embedding table.
-void AddVocabulary(const TokenizerData& data, int64_t vocabulary_size,
-                   GgufWriter& writer) {
-  std::vector<std::string> tokens = data.tokens;
-  std::vector<int32_t> types;
-  types.reserve(data.types.size());
-  for (const TokenType type : data.types) {
-    types.push_back(static_cast<int32_t>(type));
-  }
-  while (static_cast<int64_t>(tokens.size()) < vocabulary_size) {
-    tokens.push_back(fmt::format("[PAD{}]", tokens.size()));
-    types.push_back(static_cast<int32_t>(TokenType::kUnused));
-  }
-  writer.AddTexts("tokenizer.ggml.tokens", tokens);
-  writer.AddInt32s("tokenizer.ggml.token_type", types);
-  writer.AddTexts("tokenizer.ggml.merges", data.merges);
-}
-
-void AddTokenizer(const Checkpoint& checkpoint, GgufWriter& writer) {
-  const TokenizerData& data = checkpoint.tokenizer;
-  writer.AddText("tokenizer.ggml.model", "gpt2");
-  writer.AddText("tokenizer.ggml.pre", data.pre_tokenizer);
-  AddVocabulary(data, checkpoint.config.vocabulary_size, writer);
-  const auto add = [&](const char* role, const std::optional<int32_t>& id) {
-    if (!id) return;
-    writer.AddUint32(fmt::format("tokenizer.ggml.{}_token_id", role),
-                     static_cast<uint32_t>(*id));
-  };
-  add("bos", data.bos_id);
-  add("eos", data.eos_id);
-  add("unknown", data.unknown_id);
-  add("padding", data.padding_id);
-  writer.AddBool("tokenizer.ggml.add_bos_token", data.add_bos);
-  writer.AddBool("tokenizer.ggml.add_space_prefix", false);
-  if (!data.chat_template.empty()) {
-    writer.AddText("tokenizer.chat_template", data.chat_template);
-  }
-}
-
 const GgmlFormat& FallbackOf(GgmlType type) {
   for (const Fallback& fallback : kFallbacks) {
     if (fallback.type == type) return FormatOf(fallback.instead);
@@ -166,18 +128,6 @@ StatusOr<std::string> Encode(const WeightLayout& weight,
   return bytes;
 }
 
-Status CheckTokenizer(const Checkpoint& checkpoint) {
-  const TokenizerData& data = checkpoint.tokenizer;
-  if (data.types.size() != data.tokens.size() ||
-      static_cast<int64_t>(data.tokens.size()) >
-          checkpoint.config.vocabulary_size) {
-    return InvalidArgument("{} tokens of {} types for {} rows of embeddings",
-                           data.tokens.size(), data.types.size(),
-                           checkpoint.config.vocabulary_size);
-  }
-  return OkStatus();
-}
-
 }  // namespace
 
 Status SaveGguf(const Checkpoint& checkpoint, const std::string& type,
@@ -185,10 +135,10 @@ Status SaveGguf(const Checkpoint& checkpoint, const std::string& type,
   TANDEM_ASSIGN_OR_RETURN(const ExportType export_type, FindExportType(type));
   TANDEM_RETURN_IF_ERROR(CheckDecoderConfig(checkpoint.config));
   TANDEM_RETURN_IF_ERROR(CheckWeights(checkpoint.config, checkpoint.tensors));
-  TANDEM_RETURN_IF_ERROR(CheckTokenizer(checkpoint));
   GgufWriter writer;
   AddModel(checkpoint, export_type, path.stem().string(), writer);
-  AddTokenizer(checkpoint, writer);
+  TANDEM_RETURN_IF_ERROR(AddTokenizer(
+      checkpoint.tokenizer, checkpoint.config.vocabulary_size, writer));
   for (const WeightLayout& weight : LlamaWeights(checkpoint.config)) {
     const GgmlFormat& format = FormatFor(weight, export_type);
     const at::Tensor& tensor = checkpoint.tensors.at(weight.name);

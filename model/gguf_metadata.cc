@@ -62,6 +62,12 @@ StatusOr<std::vector<int64_t>> GgufFile::Integers(
   return Get<std::vector<int64_t>>(*this, key, "an array of integers");
 }
 
+StatusOr<std::vector<double>> GgufFile::Numbers(
+    const std::string& key) const {
+  return Get<std::vector<double>>(*this, key,
+                                  "an array of floating-point numbers");
+}
+
 StatusOr<bool> GgufFile::Flag(const std::string& key, bool otherwise) const {
   if (!Has(key)) return otherwise;
   return Get<bool>(*this, key, "a bool");

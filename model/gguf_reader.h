@@ -45,6 +45,7 @@ struct GgufFile {
   StatusOr<std::string> Text(const std::string& key) const;
   StatusOr<std::vector<std::string>> Texts(const std::string& key) const;
   StatusOr<std::vector<int64_t>> Integers(const std::string& key) const;
+  StatusOr<std::vector<double>> Numbers(const std::string& key) const;
   StatusOr<bool> Flag(const std::string& key, bool otherwise) const;
   bool Has(const std::string& key) const { return metadata.contains(key); }
 };

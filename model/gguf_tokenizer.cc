@@ -1,7 +1,13 @@
-#include "model/gguf_checkpoint.h"
+#include "model/gguf_tokenizer.h"
+
+#include "model/merge_scores.h"
+#include "model/pre_tokenizer.h"
 
 namespace tandem {
 namespace {
+
+constexpr std::string_view kModelKey = "tokenizer.ggml.model";
+constexpr float kPaddingScore = -10000;  // of rows without a token
 
 StatusOr<std::optional<int32_t>> OptionalId(const GgufFile& file,
                                             const std::string& key,
@@ -12,6 +18,12 @@ StatusOr<std::optional<int32_t>> OptionalId(const GgufFile& file,
   return std::optional<int32_t>(static_cast<int32_t>(id));
 }
 
+Status CheckLength(const char* key, size_t values, size_t tokens) {
+  if (values == tokens) return OkStatus();
+  return InvalidArgument("key '{}' has {} values, expected one per token, {}",
+                         key, values, tokens);
+}
+
 StatusOr<std::vector<TokenType>> TypesOf(const GgufFile& file, size_t tokens) {
   constexpr auto kKey = "tokenizer.ggml.token_type";
   if (!file.Has(kKey)) {
@@ -19,11 +31,9 @@ StatusOr<std::vector<TokenType>> TypesOf(const GgufFile& file, size_t tokens) {
   }
   TANDEM_ASSIGN_OR_RETURN(const std::vector<int64_t> numbers,
                           file.Integers(kKey));
-  if (numbers.size() != tokens) {
-    return InvalidArgument("key '{}' has {} values, expected one per token, {}",
-                           kKey, numbers.size(), tokens);
-  }
+  TANDEM_RETURN_IF_ERROR(CheckLength(kKey, numbers.size(), tokens));
   std::vector<TokenType> types;
+  types.reserve(numbers.size());
   for (const int64_t number : numbers) {
     if (number < static_cast<int64_t>(TokenType::kNormal) ||
         number > static_cast<int64_t>(TokenType::kByte)) {
@@ -35,34 +45,134 @@ StatusOr<std::vector<TokenType>> TypesOf(const GgufFile& file, size_t tokens) {
   return types;
 }
 
-Status CheckModel(const GgufFile& file) {
-  TANDEM_ASSIGN_OR_RETURN(const std::string model,
-                          file.Text("tokenizer.ggml.model"));
-  if (model != "gpt2") {
-    return InvalidArgument(
-        "key 'tokenizer.ggml.model' is '{}', only 'gpt2' (byte-level BPE) is "
-        "supported",
-        model);
-  }
+// "gpt2": byte-level BPE.
+Status ReadByteLevel(const GgufFile& file, TokenizerData& data) {
+  TANDEM_ASSIGN_OR_RETURN(const std::string pre,
+                          file.Text("tokenizer.ggml.pre"));
+  TANDEM_ASSIGN_OR_RETURN(const PreTokenizerKind* kind,
+                          FindPreTokenizerKind(pre));
+  data.pre_tokenizer = kind->name;
+  data.ignore_merges = kind->ignore_merges;
+  data.normalize_nfc = kind->normalize_nfc;
+  TANDEM_ASSIGN_OR_RETURN(data.merges, file.Texts("tokenizer.ggml.merges"));
   TANDEM_ASSIGN_OR_RETURN(const bool prefix,
                           file.Flag("tokenizer.ggml.add_space_prefix", false));
-  if (prefix) {
+  if (!prefix) return OkStatus();
+  return InvalidArgument(
+      "key 'tokenizer.ggml.add_space_prefix' is true, expected false");
+}
+
+// "llama": SentencePiece's BPE. Where a key is absent, llama.cpp's defaults.
+Status ReadSentencePiece(const GgufFile& file, TokenizerData& data) {
+  constexpr auto kScores = "tokenizer.ggml.scores";
+  TANDEM_ASSIGN_OR_RETURN(data.scores, file.Numbers(kScores));
+  TANDEM_RETURN_IF_ERROR(
+      CheckLength(kScores, data.scores.size(), data.tokens.size()));
+  TANDEM_ASSIGN_OR_RETURN(const bool prefix,
+                          file.Flag("tokenizer.ggml.add_space_prefix", true));
+  data.space_prefix = prefix ? SpacePrefix::kEveryPart : SpacePrefix::kNone;
+  data.byte_fallback = true;
+  return OkStatus();
+}
+
+Status ReadModel(const GgufFile& file, TokenizerData& data) {
+  TANDEM_ASSIGN_OR_RETURN(const std::string model,
+                          file.Text(std::string(kModelKey)));
+  if (model == "gpt2") {
+    data.model = TokenizerModel::kByteLevelBpe;
+    return ReadByteLevel(file, data);
+  }
+  if (model == "llama") {
+    data.model = TokenizerModel::kSentencePieceBpe;
+    return ReadSentencePiece(file, data);
+  }
+  return InvalidArgument(
+      "key '{}' is '{}', only 'gpt2' (byte-level BPE) and 'llama' "
+      "(SentencePiece's BPE) are supported",
+      kModelKey, model);
+}
+
+// llama.cpp's, for files that do not say.
+bool AddsBosByDefault(const TokenizerData& data) {
+  return data.model != TokenizerModel::kByteLevelBpe ||
+         data.pre_tokenizer == "llama-bpe";
+}
+
+Status CheckExportable(const TokenizerData& data, int64_t vocabulary_size) {
+  if (data.types.size() != data.tokens.size() ||
+      static_cast<int64_t>(data.tokens.size()) > vocabulary_size) {
+    return InvalidArgument("{} tokens of {} types for {} rows of embeddings",
+                           data.tokens.size(), data.types.size(),
+                           vocabulary_size);
+  }
+  if (data.model == TokenizerModel::kUnigram) {
+    return InvalidArgument("a unigram tokenizer has no GGUF form here");
+  }
+  if (data.model == TokenizerModel::kByteLevelBpe) {
+    TANDEM_ASSIGN_OR_RETURN(const PreTokenizerKind* kind,
+                            FindPreTokenizerKind(data.pre_tokenizer));
+    if (kind->ignore_merges == data.ignore_merges) return OkStatus();
     return InvalidArgument(
-        "key 'tokenizer.ggml.add_space_prefix' is true, expected false");
+        "pre-tokenizer '{}' with ignore_merges = {} has no GGUF form",
+        data.pre_tokenizer, data.ignore_merges);
+  }
+  if (data.space_prefix != SpacePrefix::kNone &&
+      data.space_prefix != SpacePrefix::kEveryPart) {
+    return InvalidArgument(
+        "a Metaspace that puts a space before some texts has no GGUF form");
   }
   return OkStatus();
+}
+
+// Tokens, types and scores, filled up to the rows of the embedding table.
+void AddVocabulary(const TokenizerData& data, int64_t vocabulary_size,
+                   GgufWriter& writer) {
+  std::vector<std::string> tokens = data.tokens;
+  std::vector<int32_t> types;
+  types.reserve(static_cast<size_t>(vocabulary_size));
+  for (const TokenType type : data.types) {
+    types.push_back(static_cast<int32_t>(type));
+  }
+  for (size_t id = tokens.size(); id < static_cast<size_t>(vocabulary_size);
+       ++id) {
+    tokens.push_back(fmt::format("[PAD{}]", id));
+    types.push_back(static_cast<int32_t>(TokenType::kUnused));
+  }
+  writer.AddTexts("tokenizer.ggml.tokens", tokens);
+  writer.AddInt32s("tokenizer.ggml.token_type", types);
+}
+
+void AddScores(const TokenizerData& data, int64_t vocabulary_size,
+               GgufWriter& writer) {
+  std::vector<float> scores;
+  scores.reserve(static_cast<size_t>(vocabulary_size));
+  for (const double score : ScoresOf(data)) {
+    scores.push_back(static_cast<float>(score));
+  }
+  scores.resize(static_cast<size_t>(vocabulary_size), kPaddingScore);
+  writer.AddFloat32s("tokenizer.ggml.scores", scores);
+}
+
+void AddRoles(const TokenizerData& data, GgufWriter& writer) {
+  const auto add = [&](const char* role, const std::optional<int32_t>& id) {
+    if (!id) return;
+    writer.AddUint32(fmt::format("tokenizer.ggml.{}_token_id", role),
+                     static_cast<uint32_t>(*id));
+  };
+  add("bos", data.bos_id);
+  add("eos", data.eos_id);
+  add("unknown", data.unknown_id);
+  add("padding", data.padding_id);
 }
 
 }  // namespace
 
 StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file) {
-  TANDEM_RETURN_IF_ERROR(CheckModel(file));
   TokenizerData data;
-  TANDEM_ASSIGN_OR_RETURN(data.pre_tokenizer, file.Text("tokenizer.ggml.pre"));
   TANDEM_ASSIGN_OR_RETURN(data.tokens, file.Texts("tokenizer.ggml.tokens"));
-  TANDEM_ASSIGN_OR_RETURN(data.merges, file.Texts("tokenizer.ggml.merges"));
   const size_t tokens = data.tokens.size();
   TANDEM_ASSIGN_OR_RETURN(data.types, TypesOf(file, tokens));
+  TANDEM_RETURN_IF_ERROR(ReadModel(file, data));
   const auto id = [&](const char* name) {
     return OptionalId(file, fmt::format("tokenizer.ggml.{}_token_id", name),
                       tokens);
@@ -71,13 +181,37 @@ StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file) {
   TANDEM_ASSIGN_OR_RETURN(data.eos_id, id("eos"));
   TANDEM_ASSIGN_OR_RETURN(data.unknown_id, id("unknown"));
   TANDEM_ASSIGN_OR_RETURN(data.padding_id, id("padding"));
-  TANDEM_ASSIGN_OR_RETURN(data.add_bos,
-                          file.Flag("tokenizer.ggml.add_bos_token", false));
+  TANDEM_ASSIGN_OR_RETURN(
+      data.add_bos,
+      file.Flag("tokenizer.ggml.add_bos_token", AddsBosByDefault(data)));
   if (file.Has("tokenizer.chat_template")) {
     TANDEM_ASSIGN_OR_RETURN(data.chat_template,
                             file.Text("tokenizer.chat_template"));
   }
   return data;
+}
+
+Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
+                    GgufWriter& writer) {
+  TANDEM_RETURN_IF_ERROR(CheckExportable(data, vocabulary_size));
+  const bool is_byte_level = data.model == TokenizerModel::kByteLevelBpe;
+  writer.AddText(std::string(kModelKey), is_byte_level ? "gpt2" : "llama");
+  writer.AddText("tokenizer.ggml.pre",
+                 is_byte_level ? data.pre_tokenizer : "default");
+  AddVocabulary(data, vocabulary_size, writer);
+  if (is_byte_level) {
+    writer.AddTexts("tokenizer.ggml.merges", data.merges);
+  } else {
+    AddScores(data, vocabulary_size, writer);
+  }
+  AddRoles(data, writer);
+  writer.AddBool("tokenizer.ggml.add_bos_token", data.add_bos);
+  writer.AddBool("tokenizer.ggml.add_space_prefix",
+                 data.space_prefix == SpacePrefix::kEveryPart);
+  if (!data.chat_template.empty()) {
+    writer.AddText("tokenizer.chat_template", data.chat_template);
+  }
+  return OkStatus();
 }
 
 }  // namespace tandem

@@ -70,6 +70,14 @@ void GgufWriter::AddInt32s(const std::string& key,
   for (const int32_t value : values) Put(metadata_, value);
 }
 
+void GgufWriter::AddFloat32s(const std::string& key,
+                             const std::vector<float>& values) {
+  AddKey(key, gguf::kArray);
+  Put<uint32_t>(metadata_, gguf::kFloat32);
+  Put<uint64_t>(metadata_, values.size());
+  for (const float value : values) Put(metadata_, value);
+}
+
 void GgufWriter::AddTensor(const std::string& name,
                            const std::vector<int64_t>& shape,
                            const GgmlFormat& format, MakeBytes make_bytes) {

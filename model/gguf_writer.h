@@ -25,6 +25,7 @@ class GgufWriter {
   void AddBool(const std::string& key, bool value);
   void AddTexts(const std::string& key, const std::vector<std::string>& values);
   void AddInt32s(const std::string& key, const std::vector<int32_t>& values);
+  void AddFloat32s(const std::string& key, const std::vector<float>& values);
 
   // The tensor's encoded bytes, made when their turn comes; exactly as many as
   // shape and format say.

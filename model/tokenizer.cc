@@ -1,19 +1,21 @@
 #include "model/tokenizer.h"
 
-#include <array>
+#include <cmath>
 #include <limits>
-#include <unordered_map>
+#include <mutex>
+#include <stdexcept>
 
 #include "model/added_tokens.h"
-#include "model/byte_alphabet.h"
-#include "model/byte_pair_merges.h"
-#include "model/pre_tokenizer.h"
+#include "model/text_encoder.h"
+#include "model/token_index.h"
+#include "model/token_texts.h"
 #include "model/utf8.h"
 
 namespace tandem {
 namespace {
 
-using IdByText = std::unordered_map<std::string_view, int32_t>;
+constexpr const char* kEndsOfTurn[] = {"<|im_end|>", "<|eot_id|>",
+                                       "<end_of_turn>"};
 
 Status CheckSizes(const TokenizerData& data) {
   const size_t size = data.tokens.size();
@@ -23,6 +25,14 @@ Status CheckSizes(const TokenizerData& data) {
   if (data.types.size() != size) {
     return InvalidArgument("tokenizer has {} tokens but {} token types", size,
                            data.types.size());
+  }
+  if (!data.scores.empty() && data.scores.size() != size) {
+    return InvalidArgument("tokenizer has {} tokens but {} scores", size,
+                           data.scores.size());
+  }
+  for (size_t id = 0; id < data.scores.size(); ++id) {
+    if (std::isfinite(data.scores[id])) continue;
+    return InvalidArgument("token {} has the score {}", id, data.scores[id]);
   }
   return OkStatus();
 }
@@ -42,70 +52,38 @@ Status CheckIds(const TokenizerData& data) {
   return CheckId(data, "padding_id", data.padding_id);
 }
 
-// Views into data.tokens.
-StatusOr<IdByText> IndexTokens(const TokenizerData& data) {
-  IdByText ids;
-  ids.reserve(data.tokens.size());
-  for (size_t id = 0; id < data.tokens.size(); ++id) {
-    const std::string& text = data.tokens[id];
-    if (text.empty()) return InvalidArgument("token {} is empty", id);
-    const auto [other, is_new] = ids.emplace(text, static_cast<int32_t>(id));
-    if (!is_new) {
-      return InvalidArgument("tokens {} and {} are both '{}'", other->second,
-                             id, text);
-    }
+StatusOr<std::unique_ptr<TextEncoder>> MakeEncoder(const TokenizerData& data,
+                                                   const TokenIndex& index) {
+  switch (data.model) {
+    case TokenizerModel::kSentencePieceBpe:
+      return MakeSentencePieceEncoder(data, index);
+    case TokenizerModel::kUnigram:
+      return MakeUnigramEncoder(data, index);
+    case TokenizerModel::kByteLevelBpe:
+      break;
   }
-  return ids;
+  return MakeByteLevelEncoder(data, index);
 }
 
-StatusOr<BytePairMerges> ReadMerges(const TokenizerData& data,
-                                    const IdByText& ids) {
-  BytePairMerges merges;
-  for (size_t rank = 0; rank < data.merges.size(); ++rank) {
-    const std::string_view merge = data.merges[rank];
-    const size_t space = merge.find(' ');
-    if (space == std::string_view::npos) {
-      return InvalidArgument(
-          "merge {} is '{}', expected two tokens and a space", rank, merge);
-    }
-    const std::string_view left = merge.substr(0, space);
-    const std::string_view right = merge.substr(space + 1);
-    const std::string merged = std::string(left) + std::string(right);
-    for (std::string_view token : {left, right, std::string_view(merged)}) {
-      if (ids.contains(token)) continue;
-      return InvalidArgument("merge {} is '{}', but '{}' is no token", rank,
-                             merge, token);
-    }
-    merges.Add(ids.at(left), ids.at(right), ids.at(merged));
+// Lends scratches, so that threads share none and their word caches live on.
+class ScratchPool {
+ public:
+  std::unique_ptr<EncoderScratch> Take() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return std::make_unique<EncoderScratch>();
+    std::unique_ptr<EncoderScratch> scratch = std::move(free_.back());
+    free_.pop_back();
+    return scratch;
   }
-  return merges;
-}
-
-std::array<int32_t, 256> IndexBytes(const IdByText& ids) {
-  std::array<int32_t, 256> id_of_byte;
-  for (int byte = 0; byte < 256; ++byte) {
-    const auto found = ids.find(PrintableByte(byte));
-    id_of_byte[byte] = found == ids.end() ? kNoToken : found->second;
+  void Return(std::unique_ptr<EncoderScratch> scratch) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(scratch));
   }
-  return id_of_byte;
-}
 
-bool IsPlainText(TokenType type) {
-  return type == TokenType::kControl || type == TokenType::kUserDefined;
-}
-
-// What each id decodes to.
-std::vector<std::string> TokenBytes(const TokenizerData& data) {
-  std::vector<std::string> bytes;
-  bytes.reserve(data.tokens.size());
-  for (size_t id = 0; id < data.tokens.size(); ++id) {
-    const std::string& text = data.tokens[id];
-    bytes.push_back(IsPlainText(data.types[id])
-                        ? text
-                        : BytesFromPrintable(text).value_or(text));
-  }
-  return bytes;
-}
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<EncoderScratch>> free_;
+};
 
 }  // namespace
 
@@ -114,42 +92,22 @@ struct Tokenizer::Impl {
 
   TokenizerData data;
   ChatFormat chat_format;
-  PreTokenizer pre_tokenizer;
-  BytePairMerges merges;
-  std::array<int32_t, 256> id_of_byte;  // kNoToken where there is none
-  std::vector<std::string> bytes;       // by id
+  TokenIndex index;
+  std::unique_ptr<TextEncoder> encoder;
+  TokenTexts texts;
   AddedTokens user_defined;
   AddedTokens with_control;  // user-defined tokens and control tokens
-  std::unordered_map<std::string, int32_t> control;
+  mutable ScratchPool scratches;
 
   void AddTokens();
-  // Appends the ids of text without added tokens. REQUIRES: valid UTF-8.
-  void EncodeText(std::string_view text, std::vector<int32_t>* ids) const;
 };
 
 void Tokenizer::Impl::AddTokens() {
   for (size_t i = 0; i < data.tokens.size(); ++i) {
-    if (!IsPlainText(data.types[i])) continue;
+    if (!IsAddedToken(data.types[i])) continue;
     const auto id = static_cast<int32_t>(i);
     with_control.Add(data.tokens[i], id);
-    if (data.types[i] == TokenType::kControl) {
-      control.emplace(data.tokens[i], id);
-    } else {
-      user_defined.Add(data.tokens[i], id);
-    }
-  }
-}
-
-void Tokenizer::Impl::EncodeText(std::string_view text,
-                                 std::vector<int32_t>* ids) const {
-  std::vector<int32_t> symbols;
-  for (std::string_view piece : pre_tokenizer.Split(text)) {
-    symbols.clear();
-    for (unsigned char byte : piece) symbols.push_back(id_of_byte[byte]);
-    merges.Apply(&symbols);
-    for (int32_t id : symbols) {
-      if (id != kNoToken) ids->push_back(id);
-    }
+    if (!IsControlToken(data.types[i])) user_defined.Add(data.tokens[i], id);
   }
 }
 
@@ -157,12 +115,9 @@ StatusOr<Tokenizer> Tokenizer::Create(TokenizerData data) {
   TANDEM_RETURN_IF_ERROR(CheckSizes(data));
   TANDEM_RETURN_IF_ERROR(CheckIds(data));
   auto impl = std::make_shared<Impl>(std::move(data));
-  TANDEM_ASSIGN_OR_RETURN(impl->pre_tokenizer,
-                          PreTokenizer::Create(impl->data.pre_tokenizer));
-  TANDEM_ASSIGN_OR_RETURN(const IdByText ids, IndexTokens(impl->data));
-  TANDEM_ASSIGN_OR_RETURN(impl->merges, ReadMerges(impl->data, ids));
-  impl->id_of_byte = IndexBytes(ids);
-  impl->bytes = TokenBytes(impl->data);
+  TANDEM_ASSIGN_OR_RETURN(impl->index, TokenIndex::Create(impl->data.tokens));
+  TANDEM_ASSIGN_OR_RETURN(impl->encoder, MakeEncoder(impl->data, impl->index));
+  impl->texts = TokenTexts(impl->data);
   impl->AddTokens();
   Tokenizer tokenizer;
   tokenizer.impl_ = std::move(impl);
@@ -171,25 +126,38 @@ StatusOr<Tokenizer> Tokenizer::Create(TokenizerData data) {
 
 std::vector<int32_t> Tokenizer::Encode(std::string_view text,
                                        bool parse_special) const {
-  const std::string valid = ReplaceInvalidUtf8(text);
+  if (text.size() > std::numeric_limits<int32_t>::max() / 4) {
+    throw std::length_error("a text of 512 MiB or more to encode");
+  }
+  std::string storage;
+  const std::string_view valid = AsValidUtf8(text, &storage);
+  std::unique_ptr<EncoderScratch> scratch = impl_->scratches.Take();
   std::vector<int32_t> ids;
   const AddedTokens& added =
       parse_special ? impl_->with_control : impl_->user_defined;
   added.Split(
-      valid, [&](std::string_view part) { impl_->EncodeText(part, &ids); },
+      valid,
+      [&](std::string_view part) {
+        const bool is_first = part.data() == valid.data();
+        impl_->encoder->Encode(part, is_first, *scratch, &ids);
+      },
       [&](int32_t id) { ids.push_back(id); });
+  impl_->scratches.Return(std::move(scratch));
   return ids;
+}
+
+std::string_view Tokenizer::TokenText(int32_t id, bool with_special) const {
+  if (id < 0 || id >= vocabulary_size()) return {};
+  if (!with_special && IsControlToken(impl_->data.types[id])) return {};
+  return impl_->texts[id];
 }
 
 std::string Tokenizer::Decode(const std::vector<int32_t>& ids,
                               bool with_special) const {
   std::string text;
-  for (int32_t id : ids) {
-    if (id < 0 || id >= vocabulary_size()) continue;
-    const bool is_control = impl_->data.types[id] == TokenType::kControl;
-    if (is_control && !with_special) continue;
-    text += impl_->bytes[id];
-  }
+  for (int32_t id : ids) text += TokenText(id, with_special);
+  const bool has_prefix = impl_->data.space_prefix != SpacePrefix::kNone;
+  if (has_prefix && text.starts_with(' ')) text.erase(0, 1);
   return text;
 }
 
@@ -202,9 +170,10 @@ const TokenizerData& Tokenizer::data() const { return impl_->data; }
 const ChatFormat& Tokenizer::chat_format() const { return impl_->chat_format; }
 
 std::optional<int32_t> Tokenizer::ControlToken(std::string_view text) const {
-  const auto found = impl_->control.find(std::string(text));
-  if (found == impl_->control.end()) return std::nullopt;
-  return found->second;
+  const int32_t id = impl_->index.Find(text);
+  const bool found =
+      id != kNoToken && impl_->data.types[id] == TokenType::kControl;
+  return found ? std::optional(id) : std::nullopt;
 }
 
 std::optional<int32_t> Tokenizer::end_of_text_id() const {
@@ -213,8 +182,10 @@ std::optional<int32_t> Tokenizer::end_of_text_id() const {
 }
 
 bool Tokenizer::IsEndOfReply(int32_t id) const {
-  return id == impl_->data.eos_id || id == end_of_text_id() ||
-         id == ControlToken("<|im_end|>");
+  for (const char* text : kEndsOfTurn) {
+    if (id == ControlToken(text)) return true;
+  }
+  return id == impl_->data.eos_id || id == end_of_text_id();
 }
 
 }  // namespace tandem

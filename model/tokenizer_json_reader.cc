@@ -1,7 +1,9 @@
 #include <unordered_map>
 
+#include "model/byte_token.h"
 #include "model/json_fields.h"
 #include "model/tokenizer_json.h"
+#include "model/tokenizer_json_parts.h"
 
 namespace tandem {
 namespace {
@@ -10,61 +12,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t kMaxTokens = 1 << 24;
 
-std::string TypeOf(const Json& part) {
-  if (!part.is_object() || !part.contains("type")) return Shown(part);
-  return part["type"].is_string() ? part["type"].get<std::string>()
-                                  : Shown(part["type"]);
-}
-
-// Options of a part that must have their plain value, or ids would differ.
-Status ExpectBool(const Json& part, const char* name, bool otherwise,
-                  bool expected) {
-  TANDEM_ASSIGN_OR_RETURN(const bool value, BoolField(part, name, otherwise));
-  if (value == expected) return OkStatus();
-  return InvalidArgument("{} with {} = {} is not supported", TypeOf(part), name,
-                         value);
-}
-
-Status CheckByteLevel(const Json& part) {
-  TANDEM_RETURN_IF_ERROR(ExpectBool(part, "add_prefix_space", true, false));
-  return ExpectBool(part, "use_regex", true, true);
-}
-
-// GGUF's name of the pre-tokenizer: ByteLevel alone is GPT-2's, after a split
-// into single digits SmolLM's.
-StatusOr<std::string> PreTokenizerName(const Json& document) {
-  const Json part = document.value("pre_tokenizer", Json());
-  if (TypeOf(part) == "ByteLevel") {
-    TANDEM_RETURN_IF_ERROR(CheckByteLevel(part));
-    return std::string("gpt-2");
-  }
-  const Json steps =
-      part.is_object() ? part.value("pretokenizers", Json()) : Json();
-  if (TypeOf(part) == "Sequence" && steps.is_array() && steps.size() == 2 &&
-      TypeOf(steps[0]) == "Digits" && TypeOf(steps[1]) == "ByteLevel") {
-    TANDEM_RETURN_IF_ERROR(
-        ExpectBool(steps[0], "individual_digits", false, true));
-    TANDEM_RETURN_IF_ERROR(CheckByteLevel(steps[1]));
-    return std::string("smollm");
-  }
-  std::string found = TypeOf(part);
-  if (steps.is_array()) {
-    for (const Json& step : steps) found += fmt::format(" {}", TypeOf(step));
-  }
-  return InvalidArgument(
-      "pre_tokenizer '{}' is not supported, expected ByteLevel (gpt-2) or a "
-      "Sequence of Digits and ByteLevel (smollm)",
-      found);
-}
-
-Status CheckModel(const Json& model) {
-  if (TypeOf(model) != "BPE") {
-    return InvalidArgument("model '{}' is not supported, expected BPE",
-                           TypeOf(model));
-  }
-  for (const char* name : {"byte_fallback", "ignore_merges"}) {
-    TANDEM_RETURN_IF_ERROR(ExpectBool(model, name, false, false));
-  }
+Status CheckBpe(const Json& model) {
   for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     TANDEM_ASSIGN_OR_RETURN(const std::string text, TextField(model, name, ""));
     if (!text.empty()) {
@@ -75,6 +23,23 @@ Status CheckModel(const Json& model) {
                           NumberField(model, "dropout", 0));
   if (dropout != 0) return InvalidArgument("BPE with dropout is not supported");
   return OkStatus();
+}
+
+// The options of BPE and Unigram.
+Status ReadModelOptions(const Json& model, TokenizerData& data) {
+  if (data.model == TokenizerModel::kByteLevelBpe) {
+    TANDEM_RETURN_IF_ERROR(ExpectOption(model, "byte_fallback", false, false));
+    TANDEM_ASSIGN_OR_RETURN(data.ignore_merges,
+                            BoolField(model, "ignore_merges", false));
+    return CheckBpe(model);
+  }
+  TANDEM_ASSIGN_OR_RETURN(data.byte_fallback,
+                          BoolField(model, "byte_fallback", false));
+  if (data.model == TokenizerModel::kUnigram) return OkStatus();
+  TANDEM_RETURN_IF_ERROR(ExpectOption(model, "ignore_merges", false, false));
+  TANDEM_ASSIGN_OR_RETURN(data.fuse_unknown,
+                          BoolField(model, "fuse_unk", false));
+  return CheckBpe(model);
 }
 
 // Collects tokens in any order and hands them out by id.
@@ -122,7 +87,7 @@ Status AddAddedToken(const Json& token, TokenTable& table) {
   TANDEM_ASSIGN_OR_RETURN(const std::string text,
                           TextField(token, "content", ""));
   for (const char* name : {"lstrip", "rstrip", "single_word"}) {
-    TANDEM_RETURN_IF_ERROR(Annotate(ExpectBool(token, name, false, false),
+    TANDEM_RETURN_IF_ERROR(Annotate(ExpectOption(token, name, false, false),
                                     fmt::format("added token '{}'", text)));
   }
   TANDEM_ASSIGN_OR_RETURN(const bool special,
@@ -131,15 +96,50 @@ Status AddAddedToken(const Json& token, TokenTable& table) {
                    special ? TokenType::kControl : TokenType::kUserDefined);
 }
 
-Status ReadTokens(const Json& document, TokenizerData& data) {
-  const Json& model = document["model"];
-  if (!model.contains("vocab") || !model["vocab"].is_object()) {
+// "<0x0A>" stands for a byte where unknown characters fall back to bytes.
+TokenType TypeInVocabulary(const std::string& text, const TokenizerData& data) {
+  const bool is_byte = data.byte_fallback && ByteOfToken(text).has_value();
+  return is_byte ? TokenType::kByte : TokenType::kNormal;
+}
+
+// {"token": id, ...}
+Status ReadVocabulary(const Json& vocabulary, const TokenizerData& data,
+                      TokenTable& table) {
+  if (!vocabulary.is_object()) {
     return InvalidArgument("model.vocab is missing or not an object");
   }
-  TokenTable table;
-  for (const auto& [text, id] : model["vocab"].items()) {
-    TANDEM_RETURN_IF_ERROR(table.Add(text, id, TokenType::kNormal));
+  for (const auto& [text, id] : vocabulary.items()) {
+    TANDEM_RETURN_IF_ERROR(table.Add(text, id, TypeInVocabulary(text, data)));
   }
+  return OkStatus();
+}
+
+// Unigram's: [["token", score], ...], by id.
+Status ReadScoredVocabulary(const Json& vocabulary, TokenizerData& data,
+                            TokenTable& table) {
+  if (!vocabulary.is_array()) {
+    return InvalidArgument("model.vocab is missing or not an array");
+  }
+  for (size_t id = 0; id < vocabulary.size(); ++id) {
+    const Json& entry = vocabulary[id];
+    if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() ||
+        !entry[1].is_number()) {
+      return InvalidArgument("model.vocab[{}] is {}, expected [token, score]",
+                             id, Shown(entry));
+    }
+    const auto text = entry[0].get<std::string>();
+    data.scores.push_back(entry[1].get<double>());
+    TANDEM_RETURN_IF_ERROR(table.Add(text, id, TypeInVocabulary(text, data)));
+  }
+  return OkStatus();
+}
+
+Status ReadTokens(const Json& document, TokenizerData& data) {
+  const Json vocabulary = document["model"].value("vocab", Json());
+  TokenTable table;
+  TANDEM_RETURN_IF_ERROR(data.model == TokenizerModel::kUnigram
+                             ? ReadScoredVocabulary(vocabulary, data, table)
+                             : ReadVocabulary(vocabulary, data, table));
   if (HasField(document, "added_tokens")) {
     if (!document["added_tokens"].is_array()) {
       return InvalidArgument("added_tokens is not an array");
@@ -148,7 +148,10 @@ Status ReadTokens(const Json& document, TokenizerData& data) {
       TANDEM_RETURN_IF_ERROR(AddAddedToken(token, table));
     }
   }
-  return table.MoveTo(data);
+  TANDEM_RETURN_IF_ERROR(table.MoveTo(data));
+  // Added tokens are found whole and need none.
+  if (!data.scores.empty()) data.scores.resize(data.tokens.size(), 0);
+  return OkStatus();
 }
 
 Status ReadMerges(const Json& model, TokenizerData& data) {
@@ -203,12 +206,12 @@ Status ApplyTemplate(const Json& part, TokenizerData& data) {
 }
 
 Status ReadPostProcessor(const Json& part, TokenizerData& data) {
-  const std::string type = TypeOf(part);
+  const std::string type = TypeOfPart(part);
   if (part.is_null() || type == "ByteLevel") return OkStatus();
   if (type == "TemplateProcessing") return ApplyTemplate(part, data);
   if (type == "Sequence" && part.value("processors", Json()).is_array()) {
     for (const Json& step : part["processors"]) {
-      if (TypeOf(step) == "Sequence") {
+      if (TypeOfPart(step) == "Sequence") {
         return InvalidArgument("post_processor Sequences may not nest");
       }
       TANDEM_RETURN_IF_ERROR(ReadPostProcessor(step, data));
@@ -230,6 +233,20 @@ Status ApplyRole(const Json& config, const std::string& role,
                            Shown(value));
   }
   TANDEM_ASSIGN_OR_RETURN(id, IdOf(text.get<std::string>(), role, data));
+  return OkStatus();
+}
+
+// BPE has the token's text, Unigram its id.
+Status ReadUnknownToken(const Json& model, TokenizerData& data) {
+  if (data.model != TokenizerModel::kUnigram) {
+    return ApplyRole(model, "unk_token", data, data.unknown_id);
+  }
+  if (!HasField(model, "unk_id")) return OkStatus();
+  TANDEM_ASSIGN_OR_RETURN(
+      const int64_t id,
+      IntegerField(model, "unk_id", 0,
+                   static_cast<int64_t>(data.tokens.size()) - 1));
+  data.unknown_id = static_cast<int32_t>(id);
   return OkStatus();
 }
 
@@ -260,17 +277,15 @@ StatusOr<TokenizerData> ParseTokenizerJson(std::string_view text) {
   if (!HasField(document, "model") || !document["model"].is_object()) {
     return InvalidArgument("field 'model' is missing or not an object");
   }
-  if (HasField(document, "normalizer")) {
-    return InvalidArgument("normalizer '{}' is not supported, expected none",
-                           TypeOf(document["normalizer"]));
-  }
   const Json& model = document["model"];
   TokenizerData data;
-  TANDEM_RETURN_IF_ERROR(CheckModel(model));
-  TANDEM_ASSIGN_OR_RETURN(data.pre_tokenizer, PreTokenizerName(document));
+  TANDEM_RETURN_IF_ERROR(ReadTextParts(document, data));
+  TANDEM_RETURN_IF_ERROR(ReadModelOptions(model, data));
   TANDEM_RETURN_IF_ERROR(ReadTokens(document, data));
-  TANDEM_RETURN_IF_ERROR(ReadMerges(model, data));
-  TANDEM_RETURN_IF_ERROR(ApplyRole(model, "unk_token", data, data.unknown_id));
+  TANDEM_RETURN_IF_ERROR(ReadUnknownToken(model, data));
+  if (data.model != TokenizerModel::kUnigram) {
+    TANDEM_RETURN_IF_ERROR(ReadMerges(model, data));
+  }
   TANDEM_RETURN_IF_ERROR(
       ReadPostProcessor(document.value("post_processor", Json()), data));
   return data;

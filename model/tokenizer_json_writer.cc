@@ -1,56 +1,33 @@
 #include "model/json_fields.h"
+#include "model/merge_scores.h"
 #include "model/tokenizer_json.h"
+#include "model/tokenizer_json_parts.h"
 
 namespace tandem {
 namespace {
 
 using Json = nlohmann::json;
 
-Json ByteLevel(bool add_prefix_space) {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", add_prefix_space},
-          {"trim_offsets", true},
-          {"use_regex", true}};
-}
-
-StatusOr<Json> PreTokenizerJson(const std::string& name) {
-  if (name == "gpt-2") return ByteLevel(false);
-  if (name == "smollm") {
-    const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
-    return Json{{"type", "Sequence"},
-                {"pretokenizers", {digits, ByteLevel(false)}}};
-  }
-  return InvalidArgument(
-      "pre-tokenizer '{}' has no tokenizer.json form here, expected one of "
-      "gpt-2, smollm",
-      name);
-}
-
 Json AddedToken(const std::string& text, bool special) {
   return {{"content", text}, {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"normalized", false},  {"special", special}};
 }
 
-// Control and user-defined tokens: those that are found in text as a whole.
-bool IsAdded(TokenType type) {
-  return type == TokenType::kControl || type == TokenType::kUserDefined;
-}
-
 Json AddedTokensJson(const TokenizerData& data) {
   Json tokens = Json::array();
   for (size_t id = 0; id < data.tokens.size(); ++id) {
-    if (!IsAdded(data.types[id])) continue;
-    Json token =
-        AddedToken(data.tokens[id], data.types[id] == TokenType::kControl);
+    if (!IsAddedToken(data.types[id])) continue;
+    Json token = AddedToken(data.tokens[id], IsControlToken(data.types[id]));
     token["id"] = id;
     tokens.push_back(std::move(token));
   }
   return tokens;
 }
 
-StatusOr<Json> Merges(const TokenizerData& data) {
+StatusOr<Json> MergesJson(const TokenizerData& data) {
+  TANDEM_ASSIGN_OR_RETURN(const std::vector<std::string> lines, MergesOf(data));
   Json merges = Json::array();
-  for (const std::string& merge : data.merges) {
+  for (const std::string& merge : lines) {
     const size_t space = merge.find(' ');
     if (space == std::string::npos || space == 0 || space + 1 == merge.size() ||
         merge.find(' ', space + 1) != std::string::npos) {
@@ -61,24 +38,51 @@ StatusOr<Json> Merges(const TokenizerData& data) {
   return merges;
 }
 
-StatusOr<Json> Model(const TokenizerData& data) {
+StatusOr<Json> VocabularyJson(const TokenizerData& data) {
   Json vocabulary = Json::object();
   for (size_t id = 0; id < data.tokens.size(); ++id) {
     if (!vocabulary.emplace(data.tokens[id], id).second) {
       return InvalidArgument("token '{}' is there twice", data.tokens[id]);
     }
   }
-  TANDEM_ASSIGN_OR_RETURN(Json merges, Merges(data));
+  return vocabulary;
+}
+
+StatusOr<Json> BpeJson(const TokenizerData& data) {
+  TANDEM_ASSIGN_OR_RETURN(Json vocabulary, VocabularyJson(data));
+  TANDEM_ASSIGN_OR_RETURN(Json merges, MergesJson(data));
+  const bool is_byte_level = data.model == TokenizerModel::kByteLevelBpe;
+  Json unknown;  // ByteLevel's leave out what they have no token for
+  if (!is_byte_level && data.unknown_id) {
+    unknown = data.tokens[*data.unknown_id];
+  }
   return Json{{"type", "BPE"},
               {"dropout", nullptr},
-              {"unk_token", nullptr},
+              {"unk_token", std::move(unknown)},
               {"continuing_subword_prefix", nullptr},
               {"end_of_word_suffix", nullptr},
-              {"fuse_unk", false},
-              {"byte_fallback", false},
-              {"ignore_merges", false},
+              {"fuse_unk", !is_byte_level && data.fuse_unknown},
+              {"byte_fallback", data.byte_fallback},
+              {"ignore_merges", data.ignore_merges},
               {"vocab", std::move(vocabulary)},
               {"merges", std::move(merges)}};
+}
+
+StatusOr<Json> UnigramJson(const TokenizerData& data) {
+  if (data.scores.size() != data.tokens.size()) {
+    return InvalidArgument("{} scores for {} tokens", data.scores.size(),
+                           data.tokens.size());
+  }
+  Json vocabulary = Json::array();
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    vocabulary.push_back({data.tokens[id], data.scores[id]});
+  }
+  Json unknown;
+  if (data.unknown_id) unknown = *data.unknown_id;
+  return Json{{"type", "Unigram"},
+              {"unk_id", std::move(unknown)},
+              {"byte_fallback", data.byte_fallback},
+              {"vocab", std::move(vocabulary)}};
 }
 
 // Null, or a template that puts the bos token before every text.
@@ -133,14 +137,16 @@ Json Roles(const TokenizerData& data) {
 
 StatusOr<std::string> FormatTokenizerJson(const TokenizerData& data) {
   TANDEM_RETURN_IF_ERROR(CheckSpecialIds(data));
-  Json document = {
-      {"version", "1.0"},          {"truncation", nullptr},
-      {"padding", nullptr},        {"added_tokens", AddedTokensJson(data)},
-      {"normalizer", nullptr},     {"post_processor", PostProcessorJson(data)},
-      {"decoder", ByteLevel(true)}};
-  TANDEM_ASSIGN_OR_RETURN(document["pre_tokenizer"],
-                          PreTokenizerJson(data.pre_tokenizer));
-  TANDEM_ASSIGN_OR_RETURN(document["model"], Model(data));
+  Json document = {{"version", "1.0"},
+                   {"truncation", nullptr},
+                   {"padding", nullptr},
+                   {"added_tokens", AddedTokensJson(data)},
+                   {"post_processor", PostProcessorJson(data)}};
+  TANDEM_RETURN_IF_ERROR(WriteTextParts(data, document));
+  TANDEM_ASSIGN_OR_RETURN(document["model"],
+                          data.model == TokenizerModel::kUnigram
+                              ? UnigramJson(data)
+                              : BpeJson(data));
   return FormatJson(document, -1);
 }
 
@@ -155,9 +161,9 @@ StatusOr<std::string> FormatTokenizerConfig(const TokenizerData& data,
   if (!data.chat_template.empty()) config["chat_template"] = data.chat_template;
   Json& added = config["added_tokens_decoder"] = Json::object();
   for (size_t id = 0; id < data.tokens.size(); ++id) {
-    if (!IsAdded(data.types[id])) continue;
+    if (!IsAddedToken(data.types[id])) continue;
     added[std::to_string(id)] =
-        AddedToken(data.tokens[id], data.types[id] == TokenType::kControl);
+        AddedToken(data.tokens[id], IsControlToken(data.types[id]));
   }
   return FormatJson(config, 2);
 }

@@ -1,5 +1,9 @@
 #include "model/utf8.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
 namespace tandem {
 namespace {
 
@@ -24,6 +28,26 @@ LeadByte ReadLeadByte(unsigned char byte) {
   if (byte < 0xF4) return {4};
   if (byte == 0xF4) return {4, 0x80, 0x8F};  // up to U+10FFFF
   return {0};
+}
+
+// Where the first byte at or after `at` is that is not ASCII.
+size_t SkipAscii(std::string_view text, size_t at) {
+  uint64_t eight = 0;
+  for (; at + sizeof(eight) <= text.size(); at += sizeof(eight)) {
+    std::memcpy(&eight, text.data() + at, sizeof(eight));
+    if ((eight & 0x8080808080808080u) != 0) break;
+  }
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
+}
+
+bool IsValidUtf8(std::string_view text) {
+  for (size_t at = SkipAscii(text, 0); at < text.size();) {
+    const CodePoint point = DecodeUtf8(text, at);
+    if (!point.valid) return false;
+    at = SkipAscii(text, at + point.bytes);
+  }
+  return true;
 }
 
 }  // namespace
@@ -60,6 +84,24 @@ std::string ReplaceInvalidUtf8(std::string_view text) {
     at += point.bytes;
   }
   return valid;
+}
+
+std::string_view AsValidUtf8(std::string_view text, std::string* storage) {
+  if (IsValidUtf8(text)) return text;
+  *storage = ReplaceInvalidUtf8(text);
+  return *storage;
+}
+
+size_t CompleteUtf8Bytes(std::string_view text) {
+  for (size_t back = 1; back <= std::min<size_t>(3, text.size()); ++back) {
+    const size_t at = text.size() - back;
+    const LeadByte lead = ReadLeadByte(static_cast<unsigned char>(text[at]));
+    if (lead.length == 0) continue;
+    const CodePoint point = DecodeUtf8(text, at);
+    const bool cut_short = !point.valid && point.bytes == back;
+    return cut_short && lead.length > back ? at : text.size();
+  }
+  return text.size();
 }
 
 void AppendUtf8(char32_t code_point, std::string* text) {

@@ -16,8 +16,8 @@ readonly venv="$root/.venv"
 readonly torch_version=2.13.0
 readonly packages=(
   ca-certificates ccache cmake g++ libabsl-dev libcli11-dev libgmock-dev
-  libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev libspdlog-dev
-  libsqlite3-dev libssl-dev libyaml-cpp-dev mold ninja-build
+  libgrpc++-dev libgtest-dev libprotobuf-dev libspdlog-dev
+  libsqlite3-dev libssl-dev libutf8proc-dev libyaml-cpp-dev mold ninja-build
   nlohmann-json3-dev pkg-config protobuf-compiler protobuf-compiler-grpc
   python3 python3-venv zlib1g-dev)
 readonly model="$root/data/models/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -13,7 +13,7 @@
 
 #include "common/files.h"
 #include "model/chat_template.h"
-#include "model/gguf_checkpoint.h"
+#include "model/gguf_tokenizer.h"
 
 namespace tandem {
 namespace {

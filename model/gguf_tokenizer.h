@@ -1,0 +1,28 @@
+// The tokenizer in a GGUF's metadata.
+#ifndef TANDEM_MODEL_GGUF_TOKENIZER_H_
+#define TANDEM_MODEL_GGUF_TOKENIZER_H_
+
+#include <cstdint>
+
+#include "common/status.h"
+#include "model/gguf_reader.h"
+#include "model/gguf_writer.h"
+#include "model/tokenizer_data.h"
+
+namespace tandem {
+
+// InvalidArgument, naming the key: another tokenizer model than "gpt2"
+// (byte-level BPE) or "llama" (SentencePiece's BPE), arrays of unequal length,
+// an unknown pre-tokenizer, ids out of range.
+StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file);
+
+// Adds the keys of a tokenizer, filled up with unused tokens to the number of
+// rows that the embedding table has: llama.cpp wants a token for each.
+// InvalidArgument: what llama.cpp has no name for (unigram, a text that gets a
+// prefix by Metaspace's rules), more tokens than `vocabulary_size`.
+Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
+                    GgufWriter& writer);
+
+}  // namespace tandem
+
+#endif  // TANDEM_MODEL_GGUF_TOKENIZER_H_
