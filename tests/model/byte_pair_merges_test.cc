@@ -14,7 +14,13 @@ using ::testing::ElementsAre;
 
 std::vector<int32_t> Apply(const BytePairMerges& merges,
                            std::vector<int32_t> ids) {
-  merges.Apply(&ids);
+  SymbolMerger merger;
+  for (int32_t id : ids) merger.Add(id, 1);
+  merger.MergeAll([&](const Symbol& left, const Symbol& right) {
+    return merges.Find(left.id, right.id);
+  });
+  ids.clear();
+  merger.ForEach([&](const Symbol& symbol) { ids.push_back(symbol.id); });
   return ids;
 }
 

@@ -153,8 +153,8 @@ class BadTokenizerTest : public ::testing::Test {
 };
 
 TEST_F(BadTokenizerTest, UnknownPreTokenizer) {
-  data_.pre_tokenizer = "qwen2";
-  ExpectRefused("unknown pre-tokenizer 'qwen2'");
+  data_.pre_tokenizer = "bloom";
+  ExpectRefused("unknown pre-tokenizer 'bloom'");
 }
 
 TEST_F(BadTokenizerTest, MergeOfUnknownTokens) {
