@@ -32,7 +32,7 @@ std::string FormatNumber(const Value& value, const char* infinity,
   if (number == nullptr) return std::to_string(*value.integer());
   if (std::isnan(*number)) return nan;
   if (std::isinf(*number))
-    return (*number < 0 ? "-" : "") + std::string(infinity);
+    return fmt::format("{}{}", *number < 0 ? "-" : "", infinity);
   return FormatFloat(*number);
 }
 
@@ -242,7 +242,7 @@ class JsonFormatter : public Formatter {
   void AddLineBreak() {
     if (!format_.indent) return;
     const auto spaces = static_cast<size_t>(*format_.indent * level_);
-    AddLiteral("\n" + std::string(spaces, ' '));
+    AddLiteral(fmt::format("\n{:{}}", "", spaces));
   }
 
   void AddCharacter(const Text& text, size_t at) {

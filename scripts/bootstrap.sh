@@ -16,7 +16,7 @@ readonly venv="$root/.venv"
 readonly torch_version=2.13.0
 readonly packages=(
   ca-certificates ccache cmake g++ libabsl-dev libcli11-dev libgmock-dev
-  libgrpc++-dev libgtest-dev libprotobuf-dev libspdlog-dev
+  libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev libspdlog-dev
   libsqlite3-dev libssl-dev libutf8proc-dev libyaml-cpp-dev mold ninja-build
   nlohmann-json3-dev pkg-config protobuf-compiler protobuf-compiler-grpc
   python3 python3-venv zlib1g-dev)
