@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 namespace tandem {
 namespace {
@@ -12,74 +14,127 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// One document of x [tokens, heads * head_size] as [1, heads, n, head_size].
-at::Tensor Document(const at::Tensor& x, int64_t from, int64_t to,
-                    int64_t head_size) {
+// A block of queries as wide as the window reads twice the window's keys: half
+// of the scores are of use. Narrower blocks waste fewer, but each is a call.
+constexpr int64_t kLeastQueryBlock = 64;
+
+// Rows [from, to) of x [tokens, heads * head_size] as [1, heads, n, head_size].
+at::Tensor HeadsOf(const at::Tensor& x, int64_t from, int64_t to,
+                   int64_t head_size) {
   return x.narrow(0, from, to - from)
       .view({1, to - from, -1, head_size})
       .transpose(1, 2);
 }
 
-// The inverse: [1, heads, n, head_size] into rows of `out`.
-void StoreDocument(const at::Tensor& x, int64_t from, int64_t to,
-                   int64_t head_size, at::Tensor& out) {
-  Document(out, from, to, head_size).copy_(x);
+// Queries [from, to) and the keys [first_key, to) that they see. Causal alone,
+// unless a window keeps some of these keys from some of these queries.
+struct QueryBlock {
+  int64_t from, to, first_key;
+  bool windowed;
+};
+
+std::vector<QueryBlock> QueryBlocks(const std::vector<int64_t>& offsets,
+                                    int64_t window) {
+  std::vector<QueryBlock> blocks;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+    const int64_t start = offsets[i], end = offsets[i + 1];
+    if (window == 0 || end - start <= window) {
+      if (start < end) blocks.push_back({start, end, start, false});
+      continue;
+    }
+    const int64_t size = std::max(window, kLeastQueryBlock);
+    for (int64_t from = start; from < end; from += size) {
+      blocks.push_back({from, std::min(from + size, end),
+                        std::max(start, from - window + 1), true});
+    }
+  }
+  return blocks;
+}
+
+double ScaleOf(const AttentionOptions& options, int64_t head_size) {
+  return options.scale > 0 ? options.scale
+                           : 1 / std::sqrt(static_cast<double>(head_size));
+}
+
+// True where query i, which stands `lead` positions after key 0, may not see
+// key j: [queries, keys].
+at::Tensor Hidden(int64_t queries, int64_t keys, int64_t lead, int64_t window) {
+  const at::Tensor all = at::ones({queries, keys}, at::kBool);
+  const at::Tensor future = all.triu(lead + 1);
+  return window == 0 ? future : future.logical_or_(all.tril(lead - window));
+}
+
+// What flash attention adds to the scores of a block; undefined: it is causal.
+std::optional<at::Tensor> MaskOf(const QueryBlock& block, int64_t window,
+                                 at::ScalarType dtype) {
+  if (!block.windowed) return std::nullopt;
+  const int64_t queries = block.to - block.from;
+  const int64_t keys = block.to - block.first_key;
+  return at::zeros({queries, keys}, dtype)
+      .masked_fill_(Hidden(queries, keys, block.from - block.first_key, window),
+                    -std::numeric_limits<double>::infinity());
 }
 
 // Saved for the backward pass: query, key, value, output, then log-sum-exps by
-// document.
+// block.
 class CausalAttentionFunction
     : public torch::autograd::Function<CausalAttentionFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& query,
                             const at::Tensor& key, const at::Tensor& value,
                             const std::vector<int64_t>& offsets,
-                            int64_t head_size) {
+                            int64_t head_size, double scale, int64_t window) {
     const at::Tensor q = query.contiguous(), k = key.contiguous(),
                      v = value.contiguous();
     at::Tensor output = at::empty_like(q);
     variable_list saved = {q, k, v, output};
-    for (size_t i = 0; i + 1 < offsets.size(); ++i) {
-      const int64_t from = offsets[i], to = offsets[i + 1];
-      if (from == to) continue;
+    for (const QueryBlock& block : QueryBlocks(offsets, window)) {
       auto [rows, log_sum_exp] =
           at::_scaled_dot_product_flash_attention_for_cpu(
-              Document(q, from, to, head_size),
-              Document(k, from, to, head_size),
-              Document(v, from, to, head_size), /*dropout_p=*/0,
-              /*is_causal=*/true);
-      StoreDocument(rows, from, to, head_size, output);
+              HeadsOf(q, block.from, block.to, head_size),
+              HeadsOf(k, block.first_key, block.to, head_size),
+              HeadsOf(v, block.first_key, block.to, head_size),
+              /*dropout_p=*/0, /*is_causal=*/!block.windowed,
+              MaskOf(block, window, q.scalar_type()), scale);
+      HeadsOf(output, block.from, block.to, head_size).copy_(rows);
       saved.push_back(log_sum_exp);
     }
     ctx->save_for_backward(saved);
     ctx->saved_data["offsets"] = offsets;
     ctx->saved_data["head_size"] = head_size;
+    ctx->saved_data["scale"] = scale;
+    ctx->saved_data["window"] = window;
     return output;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const std::vector<int64_t> offsets =
-        ctx->saved_data["offsets"].toIntVector();
     const int64_t head_size = ctx->saved_data["head_size"].toInt();
+    const int64_t window = ctx->saved_data["window"].toInt();
+    const double scale = ctx->saved_data["scale"].toDouble();
     const at::Tensor grad = grads[0].contiguous();
-    variable_list result(5);
-    for (int i = 0; i < 3; ++i) result[i] = at::empty_like(saved[i]);
+    variable_list result(7);
+    result[0] = at::empty_like(saved[0]);
+    // Blocks share keys: their gradients are summed.
+    for (int i = 1; i < 3; ++i) result[i] = at::zeros_like(saved[i]);
     size_t next = 4;
-    for (size_t i = 0; i + 1 < offsets.size(); ++i) {
-      const int64_t from = offsets[i], to = offsets[i + 1];
-      if (from == to) continue;
-      auto part = [&](const at::Tensor& x) {
-        return Document(x, from, to, head_size);
+    for (const QueryBlock& block :
+         QueryBlocks(ctx->saved_data["offsets"].toIntVector(), window)) {
+      const auto queries = [&](const at::Tensor& x) {
+        return HeadsOf(x, block.from, block.to, head_size);
+      };
+      const auto keys = [&](const at::Tensor& x) {
+        return HeadsOf(x, block.first_key, block.to, head_size);
       };
       auto [dq, dk, dv] =
           at::_scaled_dot_product_flash_attention_for_cpu_backward(
-              part(grad), part(saved[0]), part(saved[1]), part(saved[2]),
-              part(saved[3]), saved[next++], /*dropout_p=*/0,
-              /*is_causal=*/true);
-      StoreDocument(dq, from, to, head_size, result[0]);
-      StoreDocument(dk, from, to, head_size, result[1]);
-      StoreDocument(dv, from, to, head_size, result[2]);
+              queries(grad), queries(saved[0]), keys(saved[1]), keys(saved[2]),
+              queries(saved[3]), saved[next++], /*dropout_p=*/0,
+              /*is_causal=*/!block.windowed,
+              MaskOf(block, window, grad.scalar_type()), scale);
+      queries(result[0]).copy_(dq);
+      keys(result[1]).add_(dk);
+      keys(result[2]).add_(dv);
     }
     return result;
   }
@@ -90,16 +145,23 @@ class CausalAttentionFunction
 at::Tensor CausalAttention(const at::Tensor& query, const at::Tensor& key,
                            const at::Tensor& value,
                            const std::vector<int64_t>& document_offsets,
-                           int64_t head_size) {
+                           int64_t head_size, const AttentionOptions& options) {
   return CausalAttentionFunction::apply(query, key, value, document_offsets,
-                                        head_size);
+                                        head_size, ScaleOf(options, head_size),
+                                        options.window);
 }
 
-at::Tensor CachedAttention(const at::Tensor& query, const at::Tensor& keys,
-                           const at::Tensor& values) {
-  const int64_t kv_heads = keys.size(0), length = keys.size(1),
-                head_size = keys.size(2);
-  const int64_t n = query.size(0);
+at::Tensor CachedAttention(const at::Tensor& query, const at::Tensor& all_keys,
+                           const at::Tensor& all_values,
+                           const AttentionOptions& options) {
+  const int64_t n = query.size(0), kv_heads = all_keys.size(0),
+                head_size = all_keys.size(2);
+  const int64_t length =
+      options.window == 0 ? all_keys.size(1)
+                          : std::min(all_keys.size(1), n + options.window - 1);
+  const int64_t first = all_keys.size(1) - length;
+  const at::Tensor keys = all_keys.narrow(1, first, length),
+                   values = all_values.narrow(1, first, length);
   const int64_t group = query.size(1) / (kv_heads * head_size);
   // [kv_heads, n * group, head_size]
   const at::Tensor q = query.view({n, kv_heads, group, head_size})
@@ -107,13 +169,12 @@ at::Tensor CachedAttention(const at::Tensor& query, const at::Tensor& keys,
                            .reshape({kv_heads, n * group, head_size});
   at::Tensor scores = at::bmm(q, keys.transpose(1, 2))
                           .to(at::kFloat)
-                          .mul_(1 / std::sqrt(static_cast<double>(head_size)));
+                          .mul_(ScaleOf(options, head_size));
   if (n > 1) {
-    const at::Tensor future =
-        at::ones({n, length}, at::kBool).triu(length - n + 1);
     scores.view({kv_heads, n, group, length})
-        .masked_fill_(future.unsqueeze(1),
-                      -std::numeric_limits<float>::infinity());
+        .masked_fill_(
+            Hidden(n, length, length - n, options.window).unsqueeze(1),
+            -std::numeric_limits<float>::infinity());
   }
   const at::Tensor weights = at::softmax(scores, -1).to(query.scalar_type());
   return at::bmm(weights, values)

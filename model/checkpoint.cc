@@ -1,12 +1,15 @@
 #include "model/checkpoint.h"
 
 #include <ATen/ATen.h>
+#include <spdlog/fmt/ranges.h>
 
+#include <cmath>
 #include <vector>
 
 #include "common/digest.h"
 #include "model/gguf_checkpoint.h"
 #include "model/huggingface_folder.h"
+#include "model/rotary_frequencies.h"
 
 namespace tandem {
 namespace {
@@ -38,6 +41,27 @@ std::string DigestOfValues(const at::Tensor& tensor) {
   return std::move(digest).HexDigest();
 }
 
+// Of configurations that have more than a plain llama's.
+std::string DescribeTraits(const DecoderConfig& c) {
+  std::string text;
+  const RopeScaling& s = c.rope_scaling;
+  if (s.type != RopeScaling::Type::kNone) {
+    text += fmt::format(
+        "rope divisors {}\n",
+        fmt::join(RotaryDivisors(c.head_size, c.rope_theta, s), ","));
+  }
+  if (c.ScoreScale() != 1 / std::sqrt(static_cast<double>(c.head_size)) &&
+      c.head_size > 0) {
+    text += fmt::format("scale {}\n", static_cast<float>(c.ScoreScale()));
+  }
+  if (!c.windowed_layers.empty()) {
+    text += fmt::format("window {} of {} theta {}\n", c.sliding_window,
+                        fmt::join(c.windowed_layers, ","),
+                        static_cast<float>(c.local_rope_theta));
+  }
+  return text;
+}
+
 // What the same tensors would be computed with, and the ids that mean a text.
 // Numbers as fp32, which is what a GGUF keeps of them.
 std::string Describe(const Checkpoint& checkpoint) {
@@ -45,11 +69,11 @@ std::string Describe(const Checkpoint& checkpoint) {
   const TokenizerData& t = checkpoint.tokenizer;
   return fmt::format(
       "{} heads {}/{}x{} context {} epsilon {} theta {} tied {}\n"
-      "{} merges {}\n",
+      "{}{} merges {}\n",
       c.architecture, c.attention_heads, c.key_value_heads, c.head_size,
       c.context_length, static_cast<float>(c.rms_norm_epsilon),
-      static_cast<float>(c.rope_theta), c.tied_embeddings, t.pre_tokenizer,
-      fmt::join(t.merges, "\n"));
+      static_cast<float>(c.rope_theta), c.tied_embeddings, DescribeTraits(c),
+      t.pre_tokenizer, fmt::join(t.merges, "\n"));
 }
 
 }  // namespace

@@ -3,14 +3,17 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <cmath>
 #include <functional>
 #include <numeric>
 #include <stdexcept>
 
 #include "common/random.h"
+#include "model/architecture.h"
 #include "model/causal_attention.h"
 #include "model/decoder_weights.h"
 #include "model/frozen_product.h"
+#include "model/geglu.h"
 #include "model/generator.h"
 #include "model/recompute.h"
 #include "model/rms_norm.h"
@@ -50,87 +53,135 @@ LoraDropout DropoutOf(const Adapter* adapter, const std::string& module) {
 }
 
 // Attention of one layer over rotated queries and keys.
-using Attend =
-    std::function<at::Tensor(size_t layer, const at::Tensor& query,
-                             const at::Tensor& key, const at::Tensor& value)>;
+using Attend = std::function<at::Tensor(
+    int64_t layer, const at::Tensor& query, const at::Tensor& key,
+    const at::Tensor& value, const AttentionOptions& options)>;
 
-// One pass through the layers: what Forward and ForwardCached share.
-struct Pass {
-  const DecoderConfig& config;
-  const Adapter* adapter;
-  RotaryAngles angles;
-  Attend attend;
-  at::Tensor rows;  // of the output; undefined: all
-
-  std::vector<at::Tensor> Project(
-      const at::Tensor& x,
-      std::initializer_list<const AdaptableLinear*> linears) const {
-    std::vector<LoraProjection> projections;
-    for (const AdaptableLinear* linear : linears)
-      projections.push_back(WithFactors(*linear, adapter));
-    return LoraLinear(x, projections,
-                      DropoutOf(adapter, (*linears.begin())->module));
+// What Forward and ForwardCached share: one pass through the layers.
+class Pass {
+ public:
+  // rows: of the output; undefined: all.
+  Pass(const DecoderConfig& config, const Adapter* adapter,
+       const std::vector<int64_t>& positions, Attend attend, at::Tensor rows)
+      : config_(config),
+        architecture_(ArchitectureNamed(config.architecture)),
+        adapter_(adapter),
+        attend_(std::move(attend)),
+        rows_(std::move(rows)),
+        angles_(RotaryAnglesAt(positions, config.head_size, config.rope_theta,
+                               config.rope_scaling)) {
+    if (!config.windowed_layers.empty())
+      local_angles_ =
+          RotaryAnglesAt(positions, config.head_size, config.local_rope_theta);
   }
 
-  at::Tensor Attention(const LayerWeights& w, size_t layer,
-                       const at::Tensor& h) const {
-    const at::Tensor x = RmsNorm(h, w.input_norm, config.rms_norm_epsilon);
-    const auto qkv = Project(x, {&w.q, &w.k, &w.v});
-    return attend(layer, Rotate(qkv[0], angles), Rotate(qkv[1], angles),
-                  qkv[2]);
-  }
-
-  at::Tensor FeedForward(const LayerWeights& w, const at::Tensor& h) const {
-    const at::Tensor x =
-        RmsNorm(h, w.post_attention_norm, config.rms_norm_epsilon);
-    const auto gate_up = Project(x, {&w.gate, &w.up});
-    return Project(SwiGlu(gate_up[0], gate_up[1]), {&w.down})[0];
-  }
-
-  at::Tensor Layer(const DecoderWeights& weights, size_t i,
-                   at::Tensor h) const {
-    const LayerWeights& w = weights.layers[i];
-    at::Tensor attended = Attention(w, i, h);
-    if (rows.defined() && i + 1 == weights.layers.size()) {
-      attended = attended.index_select(0, rows);
-      h = h.index_select(0, rows);
+  at::Tensor Run(const DecoderWeights& weights, const at::Tensor& tokens,
+                 double embedding_scale) const {
+    at::Tensor h = weights.embedding.index_select(0, tokens).to(at::kFloat);
+    if (embedding_scale != 1) h = h * embedding_scale;
+    for (int64_t i = 0; i < config_.layers; ++i) {
+      // The last layer's activations are wanted as soon as it is done.
+      h = Recomputes() && i + 1 < config_.layers
+              ? Recomputed(h, LeavesOfLayer(i),
+                           [pass = *this, &weights, i](const at::Tensor& x) {
+                             return pass.Layer(weights.layers[i], i, x);
+                           })
+              : Layer(weights.layers[i], i, h);
     }
-    h = h + Project(attended, {&w.o})[0];
-    return h + FeedForward(w, h);
+    return Norm(h, weights.final_norm);
+  }
+
+ private:
+  at::Tensor Layer(const LayerWeights& w, int64_t i, at::Tensor h) const {
+    at::Tensor attended = Attention(w, i, h);
+    if (rows_.defined() && i + 1 == config_.layers) {
+      attended = attended.index_select(0, rows_);
+      h = h.index_select(0, rows_);
+    }
+    h = h + Norm(Project(attended, {&w.o})[0], w.attention_output_norm);
+    return h + Norm(FeedForward(w, h), w.feed_forward_output_norm);
   }
 
   bool Recomputes() const {
-    return adapter != nullptr && at::GradMode::is_enabled() &&
+    return adapter_ != nullptr && at::GradMode::is_enabled() &&
            RecomputeMode::IsEnabled();
   }
 
   // The adapter's tensors of layer `i` that want a gradient.
-  std::vector<at::Tensor> LeavesOfLayer(size_t i) const {
+  std::vector<at::Tensor> LeavesOfLayer(int64_t i) const {
     const std::string part = fmt::format(".layers.{}.", i);
     std::vector<at::Tensor> leaves;
-    for (const auto& [name, tensor] : adapter->tensors) {
+    for (const auto& [name, tensor] : adapter_->tensors) {
       if (tensor.requires_grad() && name.find(part) != std::string::npos)
         leaves.push_back(tensor);
     }
     return leaves;
   }
 
-  at::Tensor Run(const DecoderWeights& weights,
-                 const at::Tensor& tokens) const {
-    at::Tensor h = weights.embedding.index_select(0, tokens).to(at::kFloat);
-    const size_t layers = weights.layers.size();
-    for (size_t i = 0; i < layers; ++i) {
-      // The last layer's activations are wanted as soon as it is done.
-      h = Recomputes() && i + 1 < layers
-              ? Recomputed(h, LeavesOfLayer(i),
-                           [pass = *this, &weights, i](const at::Tensor& x) {
-                             return pass.Layer(weights, i, x);
-                           })
-              : Layer(weights, i, h);
-    }
-    return RmsNorm(h, weights.final_norm, config.rms_norm_epsilon);
+  // As it is where the architecture has no such norm.
+  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const {
+    return weight.defined() ? RmsNorm(x, weight, config_.rms_norm_epsilon) : x;
   }
+
+  std::vector<at::Tensor> Project(
+      const at::Tensor& x,
+      std::initializer_list<const AdaptableLinear*> linears) const {
+    std::vector<LoraProjection> projections;
+    projections.reserve(linears.size());
+    for (const AdaptableLinear* linear : linears)
+      projections.push_back(WithFactors(*linear, adapter_));
+    std::vector<at::Tensor> y = LoraLinear(
+        x, projections, DropoutOf(adapter_, (*linears.begin())->module));
+    size_t i = 0;
+    for (const AdaptableLinear* linear : linears) {
+      if (linear->bias.defined()) y[i] = y[i] + linear->bias;
+      ++i;
+    }
+    return y;
+  }
+
+  // Head by head normalised, then turned. x: [tokens, heads * head_size].
+  at::Tensor Turn(const at::Tensor& x, const at::Tensor& norm,
+                  int64_t layer) const {
+    const at::Tensor heads = Norm(x.view({-1, config_.head_size}), norm);
+    return Rotate(heads.view(x.sizes()),
+                  config_.IsWindowed(layer) ? local_angles_ : angles_);
+  }
+
+  at::Tensor Attention(const LayerWeights& w, int64_t layer,
+                       const at::Tensor& h) const {
+    const at::Tensor x = Norm(h, w.attention_norm);
+    const auto qkv = Project(x, {&w.q, &w.k, &w.v});
+    const AttentionOptions options = {
+        .scale = config_.ScoreScale(),
+        .window = config_.IsWindowed(layer) ? config_.sliding_window : 0};
+    return attend_(layer, Turn(qkv[0], w.query_norm, layer),
+                   Turn(qkv[1], w.key_norm, layer), qkv[2], options);
+  }
+
+  at::Tensor FeedForward(const LayerWeights& w, const at::Tensor& h) const {
+    const at::Tensor x = Norm(h, w.feed_forward_norm);
+    const auto gate_up = Project(x, {&w.gate, &w.up});
+    const auto gate =
+        architecture_.activation == Activation::kSilu ? SwiGlu : GeGlu;
+    return Project(gate(gate_up[0], gate_up[1]), {&w.down})[0];
+  }
+
+  const DecoderConfig& config_;
+  const Architecture& architecture_;
+  const Adapter* adapter_;
+  const Attend attend_;
+  const at::Tensor rows_;
+  RotaryAngles angles_;
+  RotaryAngles local_angles_;  // of windowed layers
 };
+
+// sqrt(hidden_size), rounded to the weights' dtype as transformers does.
+double EmbeddingScale(const DecoderConfig& config, at::ScalarType dtype) {
+  if (!ArchitectureNamed(config.architecture).scales_embeddings) return 1;
+  const double scale = std::sqrt(static_cast<double>(config.hidden_size));
+  return at::scalar_tensor(scale, dtype).item<double>();
+}
 
 // Room for `needed` tokens in [key_value_heads, capacity, head_size], by
 // doubling; the first `used` stay.
@@ -166,6 +217,7 @@ struct Decoder::Impl {
   DecoderConfig config;
   at::ScalarType dtype;
   DecoderWeights weights;
+  double embedding_scale;
 };
 
 StatusOr<Decoder> Decoder::Create(const Checkpoint& checkpoint,
@@ -174,7 +226,8 @@ StatusOr<Decoder> Decoder::Create(const Checkpoint& checkpoint,
                           CollectWeights(checkpoint, dtype));
   Decoder decoder;
   decoder.impl_ = std::make_shared<const Impl>(
-      Impl{checkpoint.config, dtype, std::move(weights)});
+      Impl{checkpoint.config, dtype, std::move(weights),
+           EmbeddingScale(checkpoint.config, dtype)});
   return decoder;
 }
 
@@ -197,14 +250,14 @@ at::Tensor Decoder::ForwardRows(const at::Tensor& tokens,
       PackedPositions(document_offsets, tokens.size(0), config.context_length);
   // Its own copies: recomputed layers call it in the backward pass.
   const Attend attend = [document_offsets, head_size = config.head_size](
-                            size_t, const at::Tensor& query,
-                            const at::Tensor& key, const at::Tensor& value) {
-    return CausalAttention(query, key, value, document_offsets, head_size);
+                            int64_t, const at::Tensor& query,
+                            const at::Tensor& key, const at::Tensor& value,
+                            const AttentionOptions& options) {
+    return CausalAttention(query, key, value, document_offsets, head_size,
+                           options);
   };
-  return Pass{config, adapter,
-              RotaryAnglesAt(positions, config.head_size, config.rope_theta),
-              attend, rows}
-      .Run(impl_->weights, tokens);
+  return Pass(config, adapter, positions, attend, rows)
+      .Run(impl_->weights, tokens, impl_->embedding_scale);
 }
 
 at::Tensor Decoder::ForwardCached(const at::Tensor& tokens,
@@ -219,20 +272,20 @@ at::Tensor Decoder::ForwardCached(const at::Tensor& tokens,
                     config.context_length));
   std::vector<int64_t> positions(n);
   std::iota(positions.begin(), positions.end(), used);
-  const Attend attend = [&](size_t layer, const at::Tensor& query,
-                            const at::Tensor& key, const at::Tensor& value) {
+  const Attend attend = [&](int64_t layer, const at::Tensor& query,
+                            const at::Tensor& key, const at::Tensor& value,
+                            const AttentionOptions& options) {
     const at::Tensor keys = Append(cache.keys_[layer], used, key);
     const at::Tensor values = Append(cache.values_[layer], used, value);
     // A prompt needs no earlier tokens: flash attention, linear memory.
     if (used == 0)
-      return CausalAttention(query, key, value, {0, n}, config.head_size);
-    return CachedAttention(query, keys, values);
+      return CausalAttention(query, key, value, {0, n}, config.head_size,
+                             options);
+    return CachedAttention(query, keys, values, options);
   };
   const at::Tensor hidden =
-      Pass{config, adapter,
-           RotaryAnglesAt(positions, config.head_size, config.rope_theta),
-           attend, at::Tensor()}
-          .Run(impl_->weights, tokens);
+      Pass(config, adapter, positions, attend, at::Tensor())
+          .Run(impl_->weights, tokens, impl_->embedding_scale);
   cache.length_ += n;
   return hidden;
 }
@@ -262,15 +315,15 @@ at::Tensor Decoder::ForwardTries(const std::vector<const TokenTrie*>& tries,
       throw std::invalid_argument(
           fmt::format("a sequence has more than {} tokens, the context",
                       config.context_length));
-  const TrieAttention attention(tries);
-  const Attend attend = [&](size_t, const at::Tensor& query,
-                            const at::Tensor& key, const at::Tensor& value) {
-    return attention(query, key, value, config.head_size);
+  TrieAttention attention(tries);
+  const Attend attend = [&](int64_t, const at::Tensor& query,
+                            const at::Tensor& key, const at::Tensor& value,
+                            const AttentionOptions& options) {
+    return attention(query, key, value, config.head_size, options);
   };
-  return Pass{config, adapter,
-              RotaryAnglesAt(positions, config.head_size, config.rope_theta),
-              attend, rows}
-      .Run(impl_->weights, at::tensor(tokens, at::kLong));
+  return Pass(config, adapter, positions, attend, rows)
+      .Run(impl_->weights, at::tensor(tokens, at::kLong),
+           impl_->embedding_scale);
 }
 
 at::Tensor Decoder::Logits(const at::Tensor& hidden) const {

@@ -1,4 +1,4 @@
-// The weights of a llama decoder, checked, by role: matrices in one dtype,
+// The weights of a decoder, checked, by role: matrices in one dtype,
 // vectors in fp32.
 #ifndef TANDEM_MODEL_DECODER_WEIGHTS_H_
 #define TANDEM_MODEL_DECODER_WEIGHTS_H_
@@ -21,6 +21,7 @@ namespace tandem {
 struct AdaptableLinear {
   at::Tensor weight;  // [out, in]
   std::string module, lora_a_name, lora_b_name, magnitude_name;
+  at::Tensor bias = {};  // [out] fp32; undefined: none
   std::shared_ptr<RowSquaresCache> row_squares = {};
 };
 
@@ -28,9 +29,13 @@ struct AdaptableLinear {
 LoraProjection WithFactors(const AdaptableLinear& linear,
                            const Adapter* adapter);
 
+// Norms as Architecture names them, their offset added; undefined: the
+// architecture has none.
 struct LayerWeights {
   AdaptableLinear q, k, v, o, gate, up, down;
-  at::Tensor input_norm, post_attention_norm;  // [hidden_size]
+  at::Tensor attention_norm, attention_output_norm;        // [hidden_size]
+  at::Tensor feed_forward_norm, feed_forward_output_norm;  // [hidden_size]
+  at::Tensor query_norm, key_norm;                         // [head_size]
 };
 
 struct DecoderWeights {
@@ -40,8 +45,8 @@ struct DecoderWeights {
   at::Tensor head;        // [vocabulary_size, hidden_size]
 };
 
-// Weights already of `dtype` are shared. InvalidArgument: an architecture other
-// than llama, sizes that do not fit each other, a missing or misshapen tensor.
+// Weights already of `dtype` are shared. InvalidArgument: what
+// CheckDecoderConfig refuses, a missing or misshapen tensor.
 StatusOr<DecoderWeights> CollectWeights(const Checkpoint& checkpoint,
                                         at::ScalarType dtype);
 

@@ -1,4 +1,4 @@
-// A llama in a GGUF file: configuration, weights and tokenizer.
+// A model in a GGUF file: configuration, weights and tokenizer.
 #ifndef TANDEM_MODEL_GGUF_CHECKPOINT_H_
 #define TANDEM_MODEL_GGUF_CHECKPOINT_H_
 

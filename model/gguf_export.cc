@@ -4,9 +4,10 @@
 #include <cmath>
 
 #include "model/checkpoint.h"
+#include "model/gguf_config.h"
 #include "model/gguf_tokenizer.h"
 #include "model/gguf_writer.h"
-#include "model/llama_layout.h"
+#include "model/weight_layout.h"
 
 namespace tandem {
 namespace {
@@ -47,32 +48,15 @@ StatusOr<ExportType> FindExportType(const std::string& name) {
                          fmt::join(known, ", "));
 }
 
-void AddModel(const Checkpoint& checkpoint, const ExportType& type,
-              const std::string& name, GgufWriter& writer) {
-  const DecoderConfig& c = checkpoint.config;
-  const auto add = [&](const char* key, int64_t value) {
-    writer.AddUint32(fmt::format("{}.{}", c.architecture, key),
-                     static_cast<uint32_t>(value));
-  };
-  writer.AddText("general.architecture", c.architecture);
+Status AddModel(const Checkpoint& checkpoint, const ExportType& type,
+                const std::string& name, GgufWriter& writer) {
+  writer.AddText("general.architecture", checkpoint.config.architecture);
   writer.AddText("general.type", "model");
   writer.AddText("general.name", name);
-  add("block_count", c.layers);
-  add("context_length", c.context_length);
-  add("embedding_length", c.hidden_size);
-  add("feed_forward_length", c.intermediate_size);
-  add("attention.head_count", c.attention_heads);
-  add("attention.head_count_kv", c.key_value_heads);
-  add("attention.key_length", c.head_size);
-  add("attention.value_length", c.head_size);
-  add("rope.dimension_count", c.head_size);
-  add("vocab_size", c.vocabulary_size);
-  writer.AddFloat32(c.architecture + ".rope.freq_base",
-                    static_cast<float>(c.rope_theta));
-  writer.AddFloat32(c.architecture + ".attention.layer_norm_rms_epsilon",
-                    static_cast<float>(c.rms_norm_epsilon));
+  TANDEM_RETURN_IF_ERROR(AddConfig(checkpoint.config, writer));
   writer.AddUint32("general.file_type", type.file_type);
   writer.AddUint32("general.quantization_version", kQuantizationVersion);
+  return OkStatus();
 }
 
 const GgmlFormat& FallbackOf(GgmlType type) {
@@ -109,21 +93,19 @@ Status CheckEncodable(const std::string& name, const at::Tensor& values,
 StatusOr<std::string> Encode(const WeightLayout& weight,
                              const at::Tensor& tensor,
                              const GgmlFormat& format) {
-  const at::Tensor values = tensor.to(at::kFloat).contiguous();
+  at::Tensor values = tensor.to(at::kFloat).contiguous();
+  if (weight.gguf_offset != 0) values = values + weight.gguf_offset;
   TANDEM_RETURN_IF_ERROR(CheckEncodable(weight.name, values, format));
   const float* source = values.const_data_ptr<float>();
-  const int64_t columns = weight.shape.back();
-  const int64_t rows = values.numel() / columns;
+  const int64_t columns = weight.columns();
   const int64_t blocks = columns / format.block_values;
   const int64_t row_bytes = blocks * format.block_bytes;
-  const int64_t head_size =
-      weight.interleaved_heads ? rows / weight.interleaved_heads : 0;
-  std::string bytes(static_cast<size_t>(rows * row_bytes), '\0');
+  std::string bytes(static_cast<size_t>(weight.rows() * row_bytes), '\0');
   auto* out = reinterpret_cast<std::byte*>(bytes.data());
 #pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < rows; ++row) {
-    const int64_t from = head_size ? HuggingFaceRow(row, head_size) : row;
-    format.encode(source + from * columns, blocks, out + row * row_bytes);
+  for (int64_t row = 0; row < weight.rows(); ++row) {
+    format.encode(source + weight.HuggingFaceRowOf(row) * columns, blocks,
+                  out + row * row_bytes);
   }
   return bytes;
 }
@@ -136,10 +118,11 @@ Status SaveGguf(const Checkpoint& checkpoint, const std::string& type,
   TANDEM_RETURN_IF_ERROR(CheckDecoderConfig(checkpoint.config));
   TANDEM_RETURN_IF_ERROR(CheckWeights(checkpoint.config, checkpoint.tensors));
   GgufWriter writer;
-  AddModel(checkpoint, export_type, path.stem().string(), writer);
+  TANDEM_RETURN_IF_ERROR(
+      AddModel(checkpoint, export_type, path.stem().string(), writer));
   TANDEM_RETURN_IF_ERROR(AddTokenizer(
       checkpoint.tokenizer, checkpoint.config.vocabulary_size, writer));
-  for (const WeightLayout& weight : LlamaWeights(checkpoint.config)) {
+  for (const WeightLayout& weight : WeightsOf(checkpoint.config)) {
     const GgmlFormat& format = FormatFor(weight, export_type);
     const at::Tensor& tensor = checkpoint.tensors.at(weight.name);
     writer.AddTensor(

@@ -3,9 +3,10 @@
 #include <ATen/ATen.h>
 
 #include "common/files.h"
-#include "model/llama_layout.h"
+#include "model/json_fields.h"
 #include "model/safetensors_shards.h"
 #include "model/tokenizer_json.h"
+#include "model/weight_layout.h"
 
 namespace tandem {
 namespace {

@@ -1,4 +1,4 @@
-// A llama in a Hugging Face folder: configuration, weights and tokenizer.
+// A model in a Hugging Face folder: configuration, weights and tokenizer.
 #ifndef TANDEM_MODEL_HUGGINGFACE_FOLDER_H_
 #define TANDEM_MODEL_HUGGINGFACE_FOLDER_H_
 
@@ -18,8 +18,8 @@ namespace tandem {
 StatusOr<Checkpoint> LoadHuggingFace(const std::filesystem::path& folder);
 
 // config.json -> configuration. InvalidArgument, naming the field: missing, out
-// of range, or a feature that Tandem would compute wrongly (biases, rope
-// scaling, another activation).
+// of range, or a feature that Tandem would compute wrongly (soft caps, experts,
+// yarn, another activation).
 StatusOr<DecoderConfig> ParseHuggingFaceConfig(std::string_view text);
 
 // The way back. `dtype` is what the folder's weights are in.

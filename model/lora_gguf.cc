@@ -9,7 +9,7 @@
 #include "model/adapted_linears.h"
 #include "model/gguf_reader.h"
 #include "model/gguf_writer.h"
-#include "model/llama_layout.h"
+#include "model/weight_layout.h"
 
 namespace tandem {
 namespace {
@@ -31,7 +31,7 @@ StatusOr<std::vector<LoraSlot>> SlotsOf(const DecoderConfig& config,
   TANDEM_ASSIGN_OR_RETURN(const std::vector<AdaptedLinear> linears,
                           AdaptedLinears(config, options));
   std::map<std::string, WeightLayout> weights;
-  for (WeightLayout& weight : LlamaWeights(config)) {
+  for (WeightLayout& weight : WeightsOf(config)) {
     weights[weight.name] = std::move(weight);
   }
   std::vector<LoraSlot> slots;
@@ -45,12 +45,9 @@ StatusOr<std::vector<LoraSlot>> SlotsOf(const DecoderConfig& config,
 // Hugging Face's row for each of the GGUF's: [out].
 at::Tensor RowOrder(const LoraSlot& slot) {
   const int64_t rows = slot.linear.out;
-  const int64_t heads = slot.weight.interleaved_heads;
   at::Tensor order = at::arange(rows, at::kLong);
   auto* row = order.mutable_data_ptr<int64_t>();
-  for (int64_t i = 0; heads != 0 && i < rows; ++i) {
-    row[i] = HuggingFaceRow(i, rows / heads);
-  }
+  for (int64_t i = 0; i < rows; ++i) row[i] = slot.weight.HuggingFaceRowOf(i);
   return order;
 }
 

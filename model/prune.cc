@@ -30,6 +30,12 @@ StatusOr<Checkpoint> KeepLayers(const Checkpoint& checkpoint, int64_t keep) {
   Checkpoint pruned = checkpoint;
   pruned.config.layers = keep;
   pruned.tensors.clear();
+  if (!pruned.config.windowed_layers.empty()) {
+    pruned.config.windowed_layers.resize(keep);
+    for (const auto& [from, to] : numbers) {
+      pruned.config.windowed_layers[to] = checkpoint.config.IsWindowed(from);
+    }
+  }
   for (const auto& [name, tensor] : checkpoint.tensors) {
     if (!name.starts_with(kPrefix)) {
       pruned.tensors[name] = tensor;

@@ -9,6 +9,8 @@
 
 #include <cmath>
 
+#include "model/rotary_frequencies.h"
+
 namespace tandem {
 namespace {
 
@@ -70,21 +72,19 @@ class RotateFunction : public torch::autograd::Function<RotateFunction> {
 }  // namespace
 
 RotaryAngles RotaryAnglesAt(const std::vector<int64_t>& positions,
-                            int64_t head_size, double theta) {
+                            int64_t head_size, double theta,
+                            const RopeScaling& scaling) {
   const int64_t tokens = static_cast<int64_t>(positions.size());
   const int64_t half = head_size / 2;
-  std::vector<float> frequency(half);
-  for (int64_t i = 0; i < half; ++i)
-    frequency[i] = 1.0f / std::pow(static_cast<float>(theta),
-                                   static_cast<float>(2 * i) /
-                                       static_cast<float>(head_size));
+  const std::vector<float> frequencies =
+      RotaryFrequencies(head_size, theta, scaling);
   RotaryAngles angles{at::empty({tokens, half}, at::kFloat),
                       at::empty({tokens, half}, at::kFloat)};
   float* cosine = angles.cosine.mutable_data_ptr<float>();
   float* sine = angles.sine.mutable_data_ptr<float>();
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t i = 0; i < half; ++i) {
-      const float angle = static_cast<float>(positions[t]) * frequency[i];
+      const float angle = static_cast<float>(positions[t]) * frequencies[i];
       cosine[t * half + i] = std::cos(angle);
       sine[t * half + i] = std::sin(angle);
     }

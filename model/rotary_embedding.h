@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/decoder_config.h"
+
 namespace tandem {
 
 // Angles of each token's position, fp32: [tokens, head_size / 2] each.
@@ -15,9 +17,10 @@ struct RotaryAngles {
   at::Tensor cosine, sine;
 };
 
-// positions[t] theta^(-2 i / head_size), in fp32 as transformers computes it.
+// positions[t] RotaryFrequencies(...)[i], in fp32 as transformers computes it.
 RotaryAngles RotaryAnglesAt(const std::vector<int64_t>& positions,
-                            int64_t head_size, double theta);
+                            int64_t head_size, double theta,
+                            const RopeScaling& scaling = {});
 
 // x: [tokens, heads * head_size], turned head by head. Differentiable in x.
 at::Tensor Rotate(const at::Tensor& x, const RotaryAngles& angles);

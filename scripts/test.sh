@@ -59,6 +59,7 @@ if ((fast)); then
   run_tests -L fast
 else
   fetch_eval_requests
+  fetch_gemma
   check_tidy
   run_tests
 fi

@@ -28,6 +28,7 @@ def model_path():
 
 
 def binary(name):
+    """The path of a program that the build made."""
     folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
     return pathlib.Path(folder) / name
 
@@ -73,6 +74,38 @@ def logits_of(tandem, tmp_path_factory):
         logits = load_file(out)["logits"].clone()
         assert logits.shape[0] == len(ids)
         return logits
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def parity(model_path, tmp_path_factory):
+    """parity(**request): what parity.cc computed, tensors by name."""
+    from safetensors.torch import load_file
+    place = tmp_path_factory.mktemp("parity")
+
+    def run(**request):
+        request = {"model": str(model_path), **request}
+        (place / "request.json").write_text(json.dumps(request))
+        done = subprocess.run(
+            [binary("parity"), place / "request.json", place / "out.safetensors"],
+            capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        return {k: v.clone()
+                for k, v in load_file(place / "out.safetensors").items()}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def dump():
+    """dump(model, out, ...): runs tests/interop/dump_checkpoint.cc."""
+    def run(*arguments, code=0):
+        done = subprocess.run(
+            [binary("dump_checkpoint"), *map(str, arguments)],
+            text=True, capture_output=True, timeout=300)
+        assert done.returncode == code, done.stderr
+        return done.stderr
 
     return run
 

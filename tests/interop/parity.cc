@@ -8,8 +8,8 @@
 // which every token of the document is a target), "logits", "cached",
 // "gradients": bool, "steps": number, "learning_rate": number}.
 // "lora_plus_ratio": number; "merged": bool; "save_adapter": folder to write
-// the adapter to. "texts": [...] instead of "documents" is tokenised, cut at
-// "max_tokens".
+// the adapter to; "last_rows": logits of so many tokens of each document alone.
+// "texts": [...] instead of "documents" is tokenised, cut at "max_tokens".
 //
 // OUT: tokens.I, logits.I, cached.I (decoded through the KV cache: the first
 // half at once, then one by one) for document I; grad.NAME; loss; losses;
@@ -53,7 +53,7 @@ StatusOr<std::vector<TokenizedExample>> Documents(const json& request,
   return examples;
 }
 
-at::Tensor CachedLogits(const Decoder& model, const Adapter* adapter,
+at::Tensor CachedHidden(const Decoder& model, const Adapter* adapter,
                         const at::Tensor& tokens) {
   KeyValueCache cache(model.config());
   const int64_t half = tokens.size(0) / 2;
@@ -64,7 +64,15 @@ at::Tensor CachedLogits(const Decoder& model, const Adapter* adapter,
   for (int64_t t = half; t < tokens.size(0); ++t)
     hidden.push_back(
         model.ForwardCached(tokens.narrow(0, t, 1), cache, adapter));
-  return model.Logits(at::cat(hidden));
+  return at::cat(hidden);
+}
+
+// All rows, or the last request["last_rows"].
+at::Tensor LastLogits(const json& request, const Decoder& model,
+                      const at::Tensor& hidden) {
+  const int64_t rows = std::min<int64_t>(
+      hidden.size(0), request.value("last_rows", hidden.size(0)));
+  return model.Logits(hidden.narrow(0, hidden.size(0) - rows, rows));
 }
 
 void AddLogits(const json& request, const Decoder& model,
@@ -76,10 +84,12 @@ void AddLogits(const json& request, const Decoder& model,
     const std::string index = std::to_string(i);
     out["tokens." + index] = batch.tokens;
     if (request.value("logits", false))
-      out["logits." + index] = model.Logits(
+      out["logits." + index] = LastLogits(
+          request, model,
           model.Forward(batch.tokens, batch.document_offsets, adapter));
     if (request.value("cached", false))
-      out["cached." + index] = CachedLogits(model, adapter, batch.tokens);
+      out["cached." + index] = LastLogits(
+          request, model, CachedHidden(model, adapter, batch.tokens));
   }
 }
 

@@ -16,28 +16,12 @@ from gguf import GGMLQuantizationType as Type
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = [
     "", " ", "Hello, world!", "The year 1984 has 365 days.", "a\tb\r\nc\n\n  d",
     "naïve café — “quotes”", "日本語のテキスト", "العربية ١٢٣", "ภาษาไทย", "👩‍👩‍👧‍👦 🇩🇪",
     "def f(x):\n    return x**2  # comment", "it's we'll I'VE", " " * 100,
     "<|im_start|>user\nHi<|im_end|>\n<|endoftext|>",
 ]
-
-
-@pytest.fixture(scope="session")
-def dump(tmp_path_factory):
-    """dump(model, out, ...): runs tests/interop/dump_checkpoint.cc."""
-    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
-    program = pathlib.Path(folder) / "dump_checkpoint"
-
-    def run(*arguments, code=0):
-        done = subprocess.run([program, *map(str, arguments)], text=True,
-                              capture_output=True, timeout=300)
-        assert done.returncode == code, done.stderr
-        return done.stderr
-
-    return run
 
 
 @pytest.fixture(scope="session")

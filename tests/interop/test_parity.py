@@ -1,19 +1,12 @@
 """Logits, LoRA gradients and training losses against transformers and PEFT."""
 
 import gzip
-import json
-import os
-import pathlib
-import subprocess
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from conftest import ROOT
-
-MODULES = ["q_proj", "k_proj", "v_proj", "o_proj",
-           "gate_proj", "up_proj", "down_proj"]
+from lora_parity import assert_same_gradients, mean_loss, with_random_lora
 
 
 def prompts():
@@ -31,26 +24,6 @@ def prompts():
         "of the air is lower there. " * 6,
         long_text,
     ]
-
-
-@pytest.fixture(scope="session")
-def parity(model_path, tmp_path_factory):
-    """parity(**request): what parity.cc computed, tensors by name."""
-    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
-    binary = pathlib.Path(folder) / "parity"
-    place = tmp_path_factory.mktemp("parity")
-
-    def run(**request):
-        request = {"model": str(model_path), **request}
-        (place / "request.json").write_text(json.dumps(request))
-        done = subprocess.run(
-            [binary, place / "request.json", place / "out.safetensors"],
-            capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr
-        return {k: v.clone()
-                for k, v in load_file(place / "out.safetensors").items()}
-
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -104,20 +77,11 @@ def test_bf16_argmax(parity, our_fp32, reference_folder):
 
 @pytest.fixture
 def peft_model(reference_folder):
-    """Rank 16 on all seven layers, B random too: a zero B hides errors in A."""
-    from peft import LoraConfig, get_peft_model
+    """Rank 16 on all seven layers."""
     from transformers import AutoModelForCausalLM
     torch.manual_seed(7)
-    base = AutoModelForCausalLM.from_pretrained(
-        reference_folder, dtype=torch.float32)
-    base.config.use_cache = False
-    model = get_peft_model(base, LoraConfig(
-        r=16, lora_alpha=32, lora_dropout=0.0, target_modules=MODULES,
-        task_type="CAUSAL_LM"))
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.01)
-    return model
+    return with_random_lora(AutoModelForCausalLM.from_pretrained(
+        reference_folder, dtype=torch.float32), rank=16, alpha=32, std=0.01)
 
 
 DOCUMENTS = [
@@ -128,35 +92,12 @@ DOCUMENTS = [
 FIRST_TARGETS = [5, 1, 4]
 
 
-def peft_loss(model):
-    """The mean over all targets of three documents, one at a time."""
-    total, count = 0, 0
-    for ids, first in zip(DOCUMENTS, FIRST_TARGETS):
-        logits = model(torch.tensor([ids])).logits[0, first - 1:-1]
-        total = total + torch.nn.functional.cross_entropy(
-            logits, torch.tensor(ids[first:]), reduction="sum")
-        count += len(ids) - first
-    return total / count
-
-
 def test_lora_gradients(parity, peft_model, tmp_path):
     peft_model.save_pretrained(tmp_path / "adapter")
     ours = parity(adapter=str(tmp_path / "adapter"), documents=DOCUMENTS,
                   first_targets=FIRST_TARGETS, gradients=True)
-    loss = peft_loss(peft_model)
-    loss.backward()
-    assert abs(ours["loss"].item() - loss.item()) <= 1e-4
-    worst = compared = 0
-    for name, parameter in peft_model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        got = ours["grad." + name.replace(".default", "")]
-        expected = parameter.grad
-        relative = ((got - expected).norm() / expected.norm()).item()
-        assert relative <= 1e-4, name
-        worst, compared = max(worst, relative), compared + 1
-    print(f"{compared} gradients, relative error up to {worst:.2e}")
-    assert compared == 30 * 7 * 2
+    assert_same_gradients(ours, peft_model, DOCUMENTS, FIRST_TARGETS,
+                          count=30 * 7 * 2)
 
 
 def test_twenty_adamw_steps(parity, peft_model, tmp_path):
@@ -167,7 +108,7 @@ def test_twenty_adamw_steps(parity, peft_model, tmp_path):
     trained = [p for p in peft_model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.01)
     for step in range(20):
-        loss = peft_loss(peft_model)
+        loss = mean_loss(peft_model, DOCUMENTS, FIRST_TARGETS)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()

@@ -358,7 +358,13 @@ TEST(Digest, ChangesWithWhatTheWeightsAreComputedWith) {
   add([](Checkpoint& c) { c.config.key_value_heads = 4; });
   add([](Checkpoint& c) { c.tokenizer.pre_tokenizer = "gpt-2"; });
   add([](Checkpoint& c) { c.tokenizer.merges.pop_back(); });
-  EXPECT_EQ(digests.size(), 6u);
+  add([](Checkpoint& c) {
+    c.config.rope_scaling.type = RopeScaling::Type::kLinear;
+    c.config.rope_scaling.factor = 2;
+  });
+  add([](Checkpoint& c) { c.config.query_scalar = 100; });
+  add([](Checkpoint& c) { c.config.windowed_layers = {true, false}; });
+  EXPECT_EQ(digests.size(), 9u);
 }
 
 TEST(Digest, ChangesWithValueNameAndShape) {

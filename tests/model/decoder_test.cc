@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <functional>
+
 #include "model/adapter_gradients.h"
 #include "model/generator.h"
 #include "tests/testing/gradient_check.h"
@@ -223,14 +225,72 @@ TEST(DecoderCreate, NamesWhatIsWrong) {
       error([](auto& c) { c.tensors["model.norm.weight"] = at::ones({31}); }),
       StatusIs(invalid,
                "tensor 'model.norm.weight' has shape [31], expected [32]"));
-  EXPECT_THAT(error([](auto& c) { c.config.architecture = "mamba"; }),
-              StatusIs(invalid, HasSubstr("'mamba' is unknown; known: llama")));
+  EXPECT_THAT(
+      error([](auto& c) { c.config.architecture = "mamba"; }),
+      StatusIs(invalid, HasSubstr("'mamba' is not supported, expected "
+                                  "one of llama, qwen2, qwen3, gemma3")));
   EXPECT_THAT(error([](auto& c) { c.config.key_value_heads = 3; }),
-              StatusIs(invalid, HasSubstr("4 attention heads cannot share 3")));
+              StatusIs(invalid, HasSubstr("attention_heads is 4, expected a "
+                                          "multiple of key_value_heads, 3")));
   EXPECT_THAT(error([](auto& c) { c.config.tied_embeddings = false; }),
               StatusIs(invalid, HasSubstr("lm_head.weight")));
   EXPECT_THAT(error([](auto& c) { c.config.layers = 0; }),
               StatusIs(invalid, HasSubstr("layers is 0")));
+}
+
+class DecoderOf : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(DecoderOf, CachedForwardIsForward) {
+  const DecoderConfig config = testing::TinyDecoderConfig(GetParam());
+  const Decoder model = Tiny(testing::RandomCheckpoint(config, 3));
+  const at::Tensor tokens = Tokens(40, 1);
+  const at::Tensor all = model.Forward(tokens, {0, 40}, nullptr);
+  KeyValueCache cache(config);
+  std::vector<at::Tensor> parts;
+  int64_t from = 0;
+  for (const int64_t n : {13, 1, 1, 9, 1, 15}) {
+    parts.push_back(
+        model.ForwardCached(tokens.narrow(0, from, n), cache, nullptr));
+    from += n;
+  }
+  EXPECT_LT(MaxDifference(at::cat(parts), all), 5e-5);
+}
+
+TEST_P(DecoderOf, DocumentsDoNotSeeEachOther) {
+  const DecoderConfig config = testing::TinyDecoderConfig(GetParam());
+  const Decoder model = Tiny(testing::RandomCheckpoint(config, 3));
+  const at::Tensor a = Tokens(9, 1), b = Tokens(11, 2);
+  const at::Tensor rows = at::tensor({10, 19}, at::kLong);
+  EXPECT_LT(MaxDifference(
+                model.ForwardRows(at::cat({a, b}), {0, 9, 20}, rows, nullptr),
+                model.Forward(b, {0, 11}, nullptr).index_select(0, rows - 9)),
+            5e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, DecoderOf,
+                         ::testing::Values("llama", "qwen2", "qwen3",
+                                           "gemma3"));
+
+// Every trait moves the result: none is read and then forgotten.
+TEST(Decoder, ComputesWithEveryTraitOfGemma) {
+  const DecoderConfig base = testing::TinyDecoderConfig("gemma3");
+  const auto hidden = [](const DecoderConfig& config) {
+    return Tiny(testing::RandomCheckpoint(config, 3))
+        .Forward(Tokens(12, 1), {0, 12}, nullptr);
+  };
+  const at::Tensor expected = hidden(base);
+  const std::vector<std::function<void(DecoderConfig&)>> changes = {
+      [](auto& c) { c.sliding_window = 4; },
+      [](auto& c) { c.windowed_layers = {true, true, false, false}; },
+      [](auto& c) { c.local_rope_theta = 500; },
+      [](auto& c) { c.rope_theta = 500; },
+      [](auto& c) { c.rope_scaling.factor = 3; },
+      [](auto& c) { c.query_scalar = 20; }};
+  for (size_t i = 0; i < changes.size(); ++i) {
+    DecoderConfig changed = base;
+    changes[i](changed);
+    EXPECT_GT(MaxDifference(hidden(changed), expected), 1e-3) << i;
+  }
 }
 
 TEST(ParseComputeDtype, KnowsThreeNames) {

@@ -6,6 +6,7 @@
 #include "model/causal_attention.h"
 #include "model/dora.h"
 #include "model/frozen_product.h"
+#include "model/geglu.h"
 #include "model/lora_dropout.h"
 #include "model/lora_linear.h"
 #include "model/rms_norm.h"
@@ -87,6 +88,22 @@ TEST(SwiGlu, IsItsDefinition) {
 TEST(SwiGlu, GradientMatchesDifferences) {
   ExpectGradientsMatchDifferences(
       [](const Tensors& in) { return WeightedSum(SwiGlu(in[0], in[1])); },
+      {Random({3, 5}, 1), Random({3, 5}, 2)});
+}
+
+at::Tensor PlainGelu(const at::Tensor& x) {
+  const double root = std::sqrt(2 / std::acos(-1.0));
+  return x * (1 + at::tanh(root * (x + 0.044715 * x.pow(3)))) / 2;
+}
+
+TEST(GeGlu, IsItsDefinition) {
+  const at::Tensor g = Random({3, 5}, 1), u = Random({3, 5}, 2);
+  EXPECT_LT(MaxDifference(GeGlu(g, u), PlainGelu(g) * u), 1e-12);
+}
+
+TEST(GeGlu, GradientMatchesDifferences) {
+  ExpectGradientsMatchDifferences(
+      [](const Tensors& in) { return WeightedSum(GeGlu(in[0], in[1])); },
       {Random({3, 5}, 1), Random({3, 5}, 2)});
 }
 
@@ -265,19 +282,24 @@ TEST(LoraLinear, SeesTheRoundingOfBf16WeightsAlone) {
 // softmax over a masked score matrix, head by head.
 at::Tensor PlainAttention(const at::Tensor& q, const at::Tensor& k,
                           const at::Tensor& v,
-                          const std::vector<int64_t>& offsets, int64_t size) {
+                          const std::vector<int64_t>& offsets, int64_t size,
+                          const AttentionOptions& options = {}) {
   const int64_t n = q.size(0), heads = q.size(1) / size,
                 group = heads / (k.size(1) / size);
   at::Tensor mask = at::full({n, n}, -INFINITY, at::kDouble);
   for (size_t d = 0; d + 1 < offsets.size(); ++d)
-    for (int64_t i = offsets[d]; i < offsets[d + 1]; ++i)
-      mask[i].narrow(0, offsets[d], i - offsets[d] + 1).zero_();
+    for (int64_t i = offsets[d]; i < offsets[d + 1]; ++i) {
+      const int64_t seen = options.window == 0
+                               ? i - offsets[d] + 1
+                               : std::min(i - offsets[d] + 1, options.window);
+      mask[i].narrow(0, i + 1 - seen, seen).zero_();
+    }
   Tensors outputs;
   for (int64_t h = 0; h < heads; ++h) {
     const int64_t s = h / group * size;
     const at::Tensor scores =
-        q.narrow(1, h * size, size).mm(k.narrow(1, s, size).t()) /
-        std::sqrt(double(size));
+        q.narrow(1, h * size, size).mm(k.narrow(1, s, size).t()) *
+        (options.scale > 0 ? options.scale : 1 / std::sqrt(double(size)));
     outputs.push_back((scores + mask).softmax(-1).mm(v.narrow(1, s, size)));
   }
   return at::cat(outputs, 1);
@@ -298,6 +320,58 @@ TEST(CausalAttention, GradientMatchesDifferences) {
         return WeightedSum(CausalAttention(in[0], in[1], in[2], {0, 3, 5}, 2));
       },
       {Random({5, 8}, 1), Random({5, 4}, 2), Random({5, 4}, 3)});
+}
+
+// Windows that bite in some documents and not in others, and that need several
+// blocks of queries (64 at least).
+TEST(CausalAttention, SeesNoFurtherThanItsWindow) {
+  const at::Tensor q = Random({181, 12}, 1), k = Random({181, 4}, 2),
+                   v = Random({181, 4}, 3);
+  const std::vector<int64_t> offsets = {0, 7, 9, 9, 180, 181};
+  for (const int64_t window : {1, 5, 7, 64, 90, 171, 172}) {
+    const AttentionOptions options = {.scale = 0.3, .window = window};
+    EXPECT_LT(MaxDifference(CausalAttention(q, k, v, offsets, 4, options),
+                            PlainAttention(q, k, v, offsets, 4, options)),
+              1e-12)
+        << window;
+  }
+}
+
+TEST(CausalAttention, GradientOfAWindowIsThatOfThePlainComposition) {
+  const std::vector<int64_t> offsets = {0, 3, 150, 155};
+  for (const int64_t window : {2, 70}) {
+    const AttentionOptions options = {.scale = 0.7, .window = window};
+    const auto gradients = [&](auto&& attention) {
+      Tensors in = {Random({155, 12}, 1), Random({155, 4}, 2),
+                    Random({155, 4}, 3)};
+      for (at::Tensor& x : in) x.requires_grad_();
+      WeightedSum(attention(in[0], in[1], in[2], offsets, 2, options))
+          .backward();
+      return Tensors{in[0].grad(), in[1].grad(), in[2].grad()};
+    };
+    const Tensors ours = gradients(CausalAttention),
+                  expected = gradients(PlainAttention);
+    for (size_t i = 0; i < 3; ++i)
+      EXPECT_LT(MaxDifference(ours[i], expected[i]), 1e-11) << window << i;
+  }
+}
+
+TEST(CachedAttention, IsTheLastRowsOfWindowedAttention) {
+  const at::Tensor q = Random({19, 16}, 1).to(at::kFloat),
+                   k = Random({19, 8}, 2).to(at::kFloat),
+                   v = Random({19, 8}, 3).to(at::kFloat);
+  const at::Tensor keys = k.view({19, 2, 4}).transpose(0, 1),
+                   values = v.view({19, 2, 4}).transpose(0, 1);
+  for (const int64_t window : {1, 3, 19, 40}) {
+    const AttentionOptions options = {.scale = 0.3, .window = window};
+    const at::Tensor all = CausalAttention(q, k, v, {0, 19}, 4, options);
+    for (const int64_t n : {1, 4, 19})
+      EXPECT_LT(MaxDifference(CachedAttention(q.narrow(0, 19 - n, n), keys,
+                                              values, options),
+                              all.narrow(0, 19 - n, n)),
+                1e-6)
+          << window << " " << n;
+  }
 }
 
 TEST(CachedAttention, IsTheLastRowsOfCausalAttention) {

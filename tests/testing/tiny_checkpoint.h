@@ -12,6 +12,7 @@
 
 #include "common/random.h"
 #include "model/checkpoint.h"
+#include "model/weight_layout.h"
 
 namespace tandem::testing {
 
@@ -70,6 +71,28 @@ inline DecoderConfig TinyDecoderConfig() {
   return config;
 }
 
+// The same sizes in another architecture, with all that sets it apart: llama
+// with biases and llama3 scaling, gemma3 with windows shorter than its context.
+inline DecoderConfig TinyDecoderConfig(const std::string& architecture) {
+  DecoderConfig config = TinyDecoderConfig();
+  config.architecture = architecture;
+  if (architecture == "llama") {
+    config.attention_bias = true;
+    config.head_size = 16;
+    config.rope_scaling = {.type = RopeScaling::Type::kLlama3,
+                           .factor = 8,
+                           .original_context_length = 64};
+  }
+  if (architecture == "gemma3") {
+    config.layers = 4;
+    config.sliding_window = 5;
+    config.windowed_layers = {true, true, false, true};
+    config.rope_theta = 1000000;
+    config.rope_scaling = {.type = RopeScaling::Type::kLinear, .factor = 2};
+  }
+  return config;
+}
+
 // Normal with this mean and standard deviation, fp32, the same on every
 // machine.
 inline at::Tensor RandomTensor(SeededRandom& random, at::IntArrayRef shape,
@@ -113,6 +136,10 @@ inline Checkpoint RandomCheckpoint(const DecoderConfig& config, uint64_t seed) {
   norm("model.norm.weight");
   if (!config.tied_embeddings)
     linear("lm_head.weight", config.vocabulary_size, d);
+  // What the architecture has beyond a plain llama: norms and biases.
+  for (const WeightLayout& weight : WeightsOf(config))
+    if (!tensors.contains(weight.name))
+      tensors[weight.name] = RandomTensor(random, weight.shape, 0.2);
   return checkpoint;
 }
 
