@@ -7,6 +7,7 @@
 
 #include "model/ggml_bytes.h"
 #include "model/ggml_k_blocks.h"
+#include "model/instruction_set.h"
 
 namespace tandem {
 namespace {
@@ -213,8 +214,23 @@ struct IQ4_NL {  // d table[n]: steps that grow away from zero
   }
 };
 
+#ifdef TANDEM_AVX2
+// The same loop for the compiler to vectorise with eight lanes.
+template <typename Format>
+TANDEM_AVX2 void DecodeAllAvx2(const std::byte* bytes, int64_t blocks,
+                               float* values) {
+  for (int64_t i = 0; i < blocks; ++i) {
+    Format::Decode(bytes + i * Format::kBytes, values + i * Format::kValues);
+  }
+}
+#endif
+
 template <typename Format>
 void DecodeAll(const std::byte* bytes, int64_t blocks, float* values) {
+#ifdef TANDEM_AVX2
+  if (BestInstructionSet() != InstructionSet::kPortable)
+    return DecodeAllAvx2<Format>(bytes, blocks, values);
+#endif
   for (int64_t i = 0; i < blocks; ++i) {
     Format::Decode(bytes + i * Format::kBytes, values + i * Format::kValues);
   }

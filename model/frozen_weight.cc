@@ -1,0 +1,68 @@
+#include "model/frozen_weight.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+namespace tandem {
+namespace {
+
+// Rows that one thread decodes at least; and rows that are decoded before they
+// are converted to a type other than fp32.
+constexpr int64_t kGrainRows = 16;
+constexpr int64_t kStripRows = 64;
+
+void DecodeRows(const BlockMatrix& blocks, int64_t from, at::Tensor& out) {
+  float* values = out.mutable_data_ptr<float>();
+  at::parallel_for(0, out.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      blocks.DecodeRow(from + row, values + row * blocks.columns);
+  });
+}
+
+}  // namespace
+
+std::string WeightStorage::Name() const {
+  return keeps_blocks ? "blocks" : at::toString(dtype);
+}
+
+void FrozenWeight::CopyRows(int64_t from, at::Tensor& out) const {
+  const int64_t rows = out.size(0);
+  if (!blocks_) {
+    out.copy_(tensor_.narrow(0, from, rows));
+  } else if (out.scalar_type() == at::kFloat && out.is_contiguous()) {
+    DecodeRows(*blocks_, from, out);
+  } else {
+    at::Tensor strip = at::empty({std::min(rows, kStripRows), columns()});
+    for (int64_t done = 0; done < rows; done += kStripRows) {
+      const int64_t n = std::min(kStripRows, rows - done);
+      at::Tensor part = strip.narrow(0, 0, n);
+      DecodeRows(*blocks_, from + done, part);
+      out.narrow(0, done, n).copy_(part);
+    }
+  }
+}
+
+at::Tensor FrozenWeight::SelectRows(const at::Tensor& indices) const {
+  if (!blocks_) return tensor_.index_select(0, indices).to(at::kFloat);
+  const at::Tensor list = indices.contiguous();
+  const int64_t* index = list.const_data_ptr<int64_t>();
+  at::Tensor rows = at::empty({list.numel(), columns()}, at::kFloat);
+  for (int64_t i = 0; i < list.numel(); ++i) {
+    TORCH_CHECK_INDEX(index[i] >= 0 && index[i] < blocks_->rows, "row ",
+                      index[i], " of ", blocks_->rows);
+    blocks_->DecodeRow(index[i],
+                       rows.mutable_data_ptr<float>() + i * columns());
+  }
+  return rows;
+}
+
+at::Tensor FrozenWeight::To(at::ScalarType dtype) const {
+  if (!blocks_) return tensor_.to(dtype).contiguous();
+  at::Tensor all = at::empty({rows(), columns()}, dtype);
+  CopyRows(0, all);
+  return all;
+}
+
+}  // namespace tandem
