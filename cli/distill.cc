@@ -96,7 +96,7 @@ void AddStudentFlags(CLI::App& command, DistillFlags& flags) {
   command
       .add_option("--dtype", flags.student.dtype,
                   "What matrix products are computed in")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->check(CLI::IsMember({"auto", "fp32", "bf16", "quantised"}))
       ->capture_default_str();
   command
       .add_option("--threads", flags.student.threads,

@@ -15,8 +15,9 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("--dtype", flags.dtype,
                   "What matrix products are computed in; auto is bf16 where "
-                  "the processor has instructions for it")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+                  "the processor has instructions for it, quantised keeps the "
+                  "blocks of a GGUF")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16", "quantised"}))
       ->capture_default_str();
   command.add_option("--threads", flags.threads, "0 takes what OpenMP offers")
       ->check(CLI::Range(0, 1024))
@@ -25,13 +26,15 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
 
 StatusOr<LoadedModel> Load(const ModelFlags& flags, bool with_digest) {
   SetThreads(flags.threads);
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+  TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(flags.dtype));
-  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                          LoadCheckpoint(flags.model));
+  TANDEM_ASSIGN_OR_RETURN(
+      const Checkpoint checkpoint,
+      LoadCheckpoint(flags.model, GgufMatrices::kKeepBlocks));
   TANDEM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
                           Tokenizer::Create(checkpoint.tokenizer));
-  TANDEM_ASSIGN_OR_RETURN(Decoder decoder, Decoder::Create(checkpoint, dtype));
+  TANDEM_ASSIGN_OR_RETURN(Decoder decoder,
+                          Decoder::Create(checkpoint, storage));
   std::optional<Adapter> adapter;
   if (!flags.adapter.empty()) {
     TANDEM_ASSIGN_OR_RETURN(adapter,

@@ -6,11 +6,12 @@ namespace tandem {
 
 StatusOr<LocalModel> CreateLocalModel(const Checkpoint& checkpoint,
                                       const std::string& compute_dtype) {
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+  TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(compute_dtype));
   TANDEM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
                           Tokenizer::Create(checkpoint.tokenizer));
-  TANDEM_ASSIGN_OR_RETURN(Decoder decoder, Decoder::Create(checkpoint, dtype));
+  TANDEM_ASSIGN_OR_RETURN(Decoder decoder,
+                          Decoder::Create(checkpoint, storage));
   return LocalModel{std::move(decoder), std::move(tokenizer),
                     Digest(checkpoint)};
 }
@@ -19,8 +20,9 @@ StatusOr<LocalModel> LoadLocalModel(const std::filesystem::path& path,
                                     const std::string& compute_dtype) {
   return CatchExceptions("loading " + path.string(),
                          [&]() -> StatusOr<LocalModel> {
-                           TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                                                   LoadCheckpoint(path));
+                           TANDEM_ASSIGN_OR_RETURN(
+                               const Checkpoint checkpoint,
+                               LoadCheckpoint(path, GgufMatrices::kKeepBlocks));
                            return CreateLocalModel(checkpoint, compute_dtype);
                          });
 }

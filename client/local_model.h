@@ -20,8 +20,8 @@ struct LocalModel {
   std::string digest;  // model/checkpoint.h: Digest
 };
 
-// compute_dtype: "auto", "fp32" or "bf16". Errors of ParseComputeDtype,
-// Decoder::Create and Tokenizer::Create.
+// compute_dtype: "auto", "fp32", "bf16" or "quantised". Errors of
+// ParseComputeDtype, Decoder::Create and Tokenizer::Create.
 StatusOr<LocalModel> CreateLocalModel(const Checkpoint& checkpoint,
                                       const std::string& compute_dtype);
 // Likewise from a file; errors of LoadCheckpoint too.

@@ -132,20 +132,21 @@ LocalTeacher::LocalTeacher(Decoder model, Tokenizer tokenizer,
 
 StatusOr<LocalTeacher> LocalTeacher::Load(const std::filesystem::path& model,
                                           const std::string& compute_dtype) {
-  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint, LoadCheckpoint(model));
+  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
+                          LoadCheckpoint(model, GgufMatrices::kKeepBlocks));
   return Create(checkpoint, compute_dtype);
 }
 
 StatusOr<LocalTeacher> LocalTeacher::Create(const Checkpoint& checkpoint,
                                             const std::string& compute_dtype) {
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+  TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(compute_dtype));
-  TANDEM_ASSIGN_OR_RETURN(Decoder model, Decoder::Create(checkpoint, dtype));
+  TANDEM_ASSIGN_OR_RETURN(Decoder model, Decoder::Create(checkpoint, storage));
   TANDEM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
                           Tokenizer::Create(checkpoint.tokenizer));
   // bf16 weights say something slightly else than fp32 ones.
   const std::string digest =
-      fmt::format("{};{}", Digest(checkpoint), at::toString(dtype));
+      fmt::format("{};{}", Digest(checkpoint), storage.Name());
   return LocalTeacher(std::move(model), std::move(tokenizer), digest);
 }
 

@@ -50,10 +50,10 @@ Status Run(const std::string& teacher_path, const std::string& student_path,
                           tandem::LoadCheckpoint(student_path));
   TANDEM_ASSIGN_OR_RETURN(const tandem::Tokenizer tokenizer,
                           tandem::Tokenizer::Create(checkpoint.tokenizer));
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+  TANDEM_ASSIGN_OR_RETURN(const tandem::WeightStorage storage,
                           tandem::ParseComputeDtype("auto"));
   TANDEM_ASSIGN_OR_RETURN(const tandem::Decoder student,
-                          tandem::Decoder::Create(checkpoint, dtype));
+                          tandem::Decoder::Create(checkpoint, storage));
   TANDEM_ASSIGN_OR_RETURN(
       const auto examples,
       tandem::LoadTokenizedExamples(tokenizer, text, kMaxExamples, kMaxTokens));

@@ -41,6 +41,21 @@ std::string DigestOfValues(const at::Tensor& tensor) {
   return std::move(digest).HexDigest();
 }
 
+// The same of a matrix in blocks, a few rows at a time.
+std::string DigestOfValues(const BlockMatrix& matrix) {
+  const int64_t strip = std::max<int64_t>(1, kDigestChunk / matrix.columns);
+  std::vector<float> values(strip * matrix.columns);
+  Sha256 digest;
+  for (int64_t row = 0; row < matrix.rows; row += strip) {
+    const int64_t rows = std::min(strip, matrix.rows - row);
+    for (int64_t i = 0; i < rows; ++i)
+      matrix.DecodeRow(row + i, values.data() + i * matrix.columns);
+    digest.Update({reinterpret_cast<const char*>(values.data()),
+                   static_cast<size_t>(rows * matrix.columns) * sizeof(float)});
+  }
+  return std::move(digest).HexDigest();
+}
+
 // Of configurations that have more than a plain llama's.
 std::string DescribeTraits(const DecoderConfig& c) {
   std::string text;
@@ -78,7 +93,8 @@ std::string Describe(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-StatusOr<Checkpoint> LoadCheckpoint(const std::filesystem::path& path) {
+StatusOr<Checkpoint> LoadCheckpoint(const std::filesystem::path& path,
+                                    GgufMatrices matrices) {
   std::error_code error;
   const auto type = std::filesystem::status(path, error).type();
   if (type == std::filesystem::file_type::not_found) {
@@ -91,25 +107,34 @@ StatusOr<Checkpoint> LoadCheckpoint(const std::filesystem::path& path) {
   }
   TANDEM_ASSIGN_OR_RETURN(
       Checkpoint checkpoint,
-      is_folder ? LoadHuggingFace(path) : LoadGgufCheckpoint(path));
+      is_folder ? LoadHuggingFace(path) : LoadGgufCheckpoint(path, matrices));
   TANDEM_RETURN_IF_ERROR(Annotate(CheckTokenCount(checkpoint), path.string()));
   return checkpoint;
 }
 
 std::string Digest(const Checkpoint& checkpoint) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors(
-      checkpoint.tensors.begin(), checkpoint.tensors.end());
-  std::vector<std::string> digests(tensors.size());
+  std::map<std::string, FrozenWeight> weights;
+  for (const auto& [name, tensor] : checkpoint.tensors) weights[name] = tensor;
+  for (const auto& [name, blocks] : checkpoint.blocks)
+    weights[name] = FrozenWeight(blocks);
+  const std::vector<std::pair<std::string, FrozenWeight>> list(weights.begin(),
+                                                               weights.end());
+  std::vector<std::string> digests(list.size());
 #pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    digests[i] = DigestOfValues(tensors[i].second);
+  for (size_t i = 0; i < list.size(); ++i) {
+    const FrozenWeight& weight = list[i].second;
+    digests[i] = weight.blocks() ? DigestOfValues(*weight.blocks())
+                                 : DigestOfValues(weight.tensor());
   }
   Sha256 whole;
   whole.Update(Describe(checkpoint));
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const auto& [name, tensor] = tensors[i];
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto& [name, weight] = list[i];
+    const std::vector<int64_t> shape =
+        weight.blocks() ? std::vector<int64_t>{weight.rows(), weight.columns()}
+                        : weight.tensor().sizes().vec();
     whole.Update(fmt::format("{}:{} [{}] {}\n", name.size(), name,
-                             fmt::join(tensor.sizes().vec(), ","), digests[i]));
+                             fmt::join(shape, ","), digests[i]));
   }
   return std::move(whole).HexDigest();
 }

@@ -4,10 +4,13 @@
 #define TANDEM_MODEL_CHECKPOINT_H_
 
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
 
 #include "common/status.h"
 #include "model/decoder_config.h"
+#include "model/frozen_weight.h"
 #include "model/tensor_map.h"
 #include "model/tokenizer_data.h"
 
@@ -23,13 +26,25 @@ struct Checkpoint {
   // the mapped file.
   TensorMap tensors;
   TokenizerData tokenizer;
+  // Matrices of a GGUF that were left as they are, which then are not among
+  // `tensors`: only where LoadCheckpoint was asked for it. Decoder::Create and
+  // Digest take them, nothing else does.
+  std::map<std::string, std::shared_ptr<const BlockMatrix>> blocks = {};
+};
+
+// What becomes of the matrices in a GGUF file.
+enum class GgufMatrices {
+  kDequantise,
+  kKeepBlocks,  // views of the mapped file: nothing to convert at start
 };
 
 // A file ending in .gguf, or a folder with config.json, model.safetensors and
 // tokenizer.json. NotFound, or InvalidArgument naming the file, key or tensor:
 // missing or misshapen tensors, unknown architecture, tokenizer model or tensor
 // type, anything that ReadSafetensors or ReadGguf refuse.
-StatusOr<Checkpoint> LoadCheckpoint(const std::filesystem::path& path);
+StatusOr<Checkpoint> LoadCheckpoint(
+    const std::filesystem::path& path,
+    GgufMatrices matrices = GgufMatrices::kDequantise);
 
 // Where transformers, too, goes over to a second file.
 inline constexpr int64_t kMaxShardBytes = 5'000'000'000;

@@ -17,7 +17,7 @@ using torch::autograd::variable_list;
 
 // The loss of one chunk; its gradient of hidden goes into `grad` where that is
 // defined.
-at::Tensor ChunkLoss(const at::Tensor& hidden, const at::Tensor& head,
+at::Tensor ChunkLoss(const at::Tensor& hidden, const FrozenWeight& head,
                      const RowsLoss& loss, int64_t first_row, at::Tensor grad) {
   at::Tensor logits = TimesTransposed(hidden, head);
   if (!grad.defined()) {
@@ -38,7 +38,7 @@ class ChunkedHeadLossFunction
     : public torch::autograd::Function<ChunkedHeadLossFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
-                            const at::Tensor& head, const RowsLoss& loss,
+                            const FrozenWeight& head, const RowsLoss& loss,
                             int64_t chunk_rows, bool wants_gradient) {
     const at::Tensor x = hidden.detach();
     at::Tensor gradient = wants_gradient ? at::zeros_like(x) : at::Tensor();
@@ -63,7 +63,7 @@ class ChunkedHeadLossFunction
 
 }  // namespace
 
-at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const at::Tensor& head,
+at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const FrozenWeight& head,
                            const RowsLoss& loss, int64_t chunk_rows) {
   const bool wants_gradient =
       at::GradMode::is_enabled() && hidden.requires_grad();

@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <functional>
 
+#include "model/frozen_weight.h"
+
 namespace tandem {
 
 // The loss of some consecutive rows, summed over them. logits: [rows,
@@ -23,7 +25,7 @@ using RowsLoss =
 
 // sum over chunks of loss(hidden_chunk head^T): a scalar with a gradient in
 // hidden. hidden: [rows, hidden_size]; head: [vocabulary, hidden_size], frozen.
-at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const at::Tensor& head,
+at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const FrozenWeight& head,
                            const RowsLoss& loss, int64_t chunk_rows = 128);
 
 // Cross entropy summed over rows. logits: [rows, vocabulary]; targets: [rows]

@@ -14,7 +14,6 @@
 #include "model/decoder_weights.h"
 #include "model/frozen_product.h"
 #include "model/geglu.h"
-#include "model/generator.h"
 #include "model/recompute.h"
 #include "model/rms_norm.h"
 #include "model/rotary_embedding.h"
@@ -77,7 +76,7 @@ class Pass {
 
   at::Tensor Run(const DecoderWeights& weights, const at::Tensor& tokens,
                  double embedding_scale) const {
-    at::Tensor h = weights.embedding.index_select(0, tokens).to(at::kFloat);
+    at::Tensor h = weights.embedding.SelectRows(tokens);
     if (embedding_scale != 1) h = h * embedding_scale;
     for (int64_t i = 0; i < config_.layers; ++i) {
       // The last layer's activations are wanted as soon as it is done.
@@ -183,57 +182,38 @@ double EmbeddingScale(const DecoderConfig& config, at::ScalarType dtype) {
   return at::scalar_tensor(scale, dtype).item<double>();
 }
 
-// Room for `needed` tokens in [key_value_heads, capacity, head_size], by
-// doubling; the first `used` stay.
-void Reserve(at::Tensor& buffer, int64_t used, int64_t needed) {
-  if (buffer.size(1) >= needed) return;
-  at::Tensor larger = at::empty(
-      {buffer.size(0), std::max(needed, 2 * buffer.size(1)), buffer.size(2)},
-      buffer.options());
-  larger.narrow(1, 0, used).copy_(buffer.narrow(1, 0, used));
-  buffer = larger;
-}
-
-// Appends x [n, key_value_heads * head_size]; returns all tokens so far.
-at::Tensor Append(at::Tensor& buffer, int64_t used, const at::Tensor& x) {
-  const int64_t n = x.size(0);
-  Reserve(buffer, used, used + n);
-  buffer.narrow(1, used, n)
-      .copy_(x.view({n, buffer.size(0), buffer.size(2)}).transpose(0, 1));
-  return buffer.narrow(1, 0, used + n);
-}
-
 }  // namespace
 
-StatusOr<at::ScalarType> ParseComputeDtype(const std::string& name) {
-  if (name == "fp32") return at::kFloat;
-  if (name == "bf16") return at::kBFloat16;
-  if (name == "auto") return MultipliesBfloat16() ? at::kBFloat16 : at::kFloat;
-  return InvalidArgument("dtype '{}' is unknown; known: fp32, bf16, auto",
-                         name);
+StatusOr<WeightStorage> ParseComputeDtype(const std::string& name) {
+  const at::ScalarType fastest =
+      MultipliesBfloat16() ? at::kBFloat16 : at::kFloat;
+  if (name == "fp32") return WeightStorage(at::kFloat);
+  if (name == "bf16") return WeightStorage(at::kBFloat16);
+  if (name == "auto") return WeightStorage(fastest);
+  if (name == "quantised") return WeightStorage(fastest, /*keep=*/true);
+  return InvalidArgument(
+      "dtype '{}' is unknown; known: fp32, bf16, auto, quantised", name);
 }
 
 struct Decoder::Impl {
   DecoderConfig config;
-  at::ScalarType dtype;
   DecoderWeights weights;
   double embedding_scale;
 };
 
 StatusOr<Decoder> Decoder::Create(const Checkpoint& checkpoint,
-                                  at::ScalarType dtype) {
+                                  const WeightStorage& storage) {
   TANDEM_ASSIGN_OR_RETURN(DecoderWeights weights,
-                          CollectWeights(checkpoint, dtype));
+                          CollectWeights(checkpoint, storage));
   Decoder decoder;
   decoder.impl_ = std::make_shared<const Impl>(
-      Impl{checkpoint.config, dtype, std::move(weights),
-           EmbeddingScale(checkpoint.config, dtype)});
+      Impl{checkpoint.config, std::move(weights),
+           EmbeddingScale(checkpoint.config, storage.dtype)});
   return decoder;
 }
 
 const DecoderConfig& Decoder::config() const { return impl_->config; }
-at::ScalarType Decoder::dtype() const { return impl_->dtype; }
-const at::Tensor& Decoder::head_weight() const { return impl_->weights.head; }
+const FrozenWeight& Decoder::head_weight() const { return impl_->weights.head; }
 
 at::Tensor Decoder::Forward(const at::Tensor& tokens,
                             const std::vector<int64_t>& document_offsets,
@@ -261,22 +241,22 @@ at::Tensor Decoder::ForwardRows(const at::Tensor& tokens,
 }
 
 at::Tensor Decoder::ForwardCached(const at::Tensor& tokens,
-                                  KeyValueCache& cache,
-                                  const Adapter* adapter) const {
+                                  KeyValueCache& cache, const Adapter* adapter,
+                                  const at::Tensor& rows) const {
   const at::NoGradGuard no_grad;
   const DecoderConfig& config = impl_->config;
-  const int64_t n = tokens.size(0), used = cache.length_;
+  const int64_t n = tokens.size(0), used = cache.length();
   if (used + n > config.context_length)
     throw std::invalid_argument(
         fmt::format("{} tokens after {} pass the context length of {}", n, used,
                     config.context_length));
   std::vector<int64_t> positions(n);
   std::iota(positions.begin(), positions.end(), used);
+  cache.Reserve(used + n);
   const Attend attend = [&](int64_t layer, const at::Tensor& query,
                             const at::Tensor& key, const at::Tensor& value,
                             const AttentionOptions& options) {
-    const at::Tensor keys = Append(cache.keys_[layer], used, key);
-    const at::Tensor values = Append(cache.values_[layer], used, value);
+    const auto [keys, values] = cache.Append(layer, key, value);
     // A prompt needs no earlier tokens: flash attention, linear memory.
     if (used == 0)
       return CausalAttention(query, key, value, {0, n}, config.head_size,
@@ -284,9 +264,9 @@ at::Tensor Decoder::ForwardCached(const at::Tensor& tokens,
     return CachedAttention(query, keys, values, options);
   };
   const at::Tensor hidden =
-      Pass(config, adapter, positions, attend, at::Tensor())
+      Pass(config, adapter, positions, attend, rows)
           .Run(impl_->weights, tokens, impl_->embedding_scale);
-  cache.length_ += n;
+  cache.Advance(n);
   return hidden;
 }
 
@@ -324,6 +304,11 @@ at::Tensor Decoder::ForwardTries(const std::vector<const TokenTrie*>& tries,
   return Pass(config, adapter, positions, attend, rows)
       .Run(impl_->weights, at::tensor(tokens, at::kLong),
            impl_->embedding_scale);
+}
+
+DecodeStep Decoder::NewDecodeStep(const Adapter* adapter) const {
+  return DecodeStep(impl_->config, impl_->weights, impl_->embedding_scale,
+                    adapter);
 }
 
 at::Tensor Decoder::Logits(const at::Tensor& hidden) const {

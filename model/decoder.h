@@ -12,29 +12,30 @@
 #include "common/status.h"
 #include "model/adapter.h"
 #include "model/checkpoint.h"
+#include "model/decode_step.h"
+#include "model/key_value_cache.h"
 #include "model/packed_batch.h"
 
 namespace tandem {
 
-class KeyValueCache;
 class TokenTrie;
 
 // What the weights are kept in: "fp32" and "bf16" by name; "auto" is bf16 where
-// the processor multiplies it natively (AVX512-BF16 or AMX), else fp32. The
-// residual stream, norms and attention are fp32 in any case.
+// the processor multiplies it natively (AVX512-BF16 or AMX), else fp32;
+// "quantised" leaves a GGUF's blocks as they are, and is "auto" for the rest.
+// The residual stream, norms and attention are fp32 in any case.
 // InvalidArgument for any other name.
-StatusOr<at::ScalarType> ParseComputeDtype(const std::string& name);
+StatusOr<WeightStorage> ParseComputeDtype(const std::string& name);
 
 class Decoder {
  public:
-  // Matrices of another dtype are converted; those of `dtype` are shared with
-  // the checkpoint. InvalidArgument: a missing or misshapen tensor, an unknown
-  // architecture.
+  // Matrices that are stored otherwise are converted; all others are shared
+  // with the checkpoint. InvalidArgument: a missing or misshapen tensor, an
+  // unknown architecture.
   static StatusOr<Decoder> Create(const Checkpoint& checkpoint,
-                                  at::ScalarType dtype);
+                                  const WeightStorage& storage);
 
   const DecoderConfig& config() const;
-  at::ScalarType dtype() const;  // of the matrices
 
   // Hidden states after the final norm: [tokens, hidden_size] fp32. Documents
   // do not see each other; positions restart in each. `adapter` may be null.
@@ -54,10 +55,16 @@ class Decoder {
                          const at::Tensor& rows, const Adapter* adapter) const;
 
   // The next tokens of one sequence: appends their keys and values to `cache`
-  // and returns hidden states [tokens, hidden_size], without gradients. Throws
+  // and returns hidden states [tokens, hidden_size], without gradients; of
+  // `rows` alone where that is given, as ForwardRows does. Throws
   // std::invalid_argument past the context length.
   at::Tensor ForwardCached(const at::Tensor& tokens, KeyValueCache& cache,
-                           const Adapter* adapter) const;
+                           const Adapter* adapter,
+                           const at::Tensor& rows = at::Tensor()) const;
+
+  // ForwardCached and Logits for one token of each of a few sequences, far
+  // faster. It must not outlive this model.
+  DecodeStep NewDecodeStep(const Adapter* adapter) const;
 
   // ForwardRows over tries laid end to end, each token seeing its ancestors
   // alone; without gradients. Throws std::invalid_argument for a sequence past
@@ -71,8 +78,8 @@ class Decoder {
   // "model.layers.0.self_attn.q_proj" and its like. Throws
   // std::invalid_argument for a module that is none.
   at::Tensor RowNorms(const std::string& module) const;
-  // [vocabulary_size, hidden_size] in dtype().
-  const at::Tensor& head_weight() const;
+  // [vocabulary_size, hidden_size].
+  const FrozenWeight& head_weight() const;
 
  private:
   struct Impl;

@@ -16,16 +16,23 @@ namespace {
 // stays. A name that its layout does not have gives an undefined tensor.
 class Collector {
  public:
-  Collector(const Checkpoint& checkpoint, at::ScalarType dtype)
-      : tensors_(checkpoint.tensors), dtype_(dtype) {
+  Collector(const Checkpoint& checkpoint, const WeightStorage& storage)
+      : checkpoint_(checkpoint), storage_(storage) {
     for (WeightLayout& weight : WeightsOf(checkpoint.config)) {
       std::string name = weight.name;
       layout_.emplace(std::move(name), std::move(weight));
     }
   }
 
-  // A matrix, in the dtype given. Vectors weigh nothing and stay fp32.
-  at::Tensor TakeMatrix(const std::string& name) { return Take(name, dtype_); }
+  // A matrix, stored as asked. Vectors weigh nothing and stay fp32.
+  FrozenWeight TakeMatrix(const std::string& name) {
+    const auto found = checkpoint_.blocks.find(name);
+    if (found == checkpoint_.blocks.end()) return Take(name, storage_.dtype);
+    const FrozenWeight blocks(found->second);
+    if (!HasShape(name, {blocks.rows(), blocks.columns()})) return {};
+    return storage_.keeps_blocks ? blocks
+                                 : FrozenWeight(blocks.To(storage_.dtype));
+  }
   // What a norm multiplies by.
   at::Tensor TakeNorm(const std::string& name) {
     const at::Tensor weight = Take(name, at::kFloat);
@@ -48,28 +55,32 @@ class Collector {
 
  private:
   at::Tensor Take(const std::string& name, at::ScalarType dtype) {
-    const auto weight = layout_.find(name);
-    if (weight == layout_.end()) return at::Tensor();
-    const std::vector<int64_t>& shape = weight->second.shape;
-    const auto found = tensors_.find(name);
-    if (found == tensors_.end()) {
+    if (!layout_.contains(name)) return at::Tensor();
+    const auto found = checkpoint_.tensors.find(name);
+    if (found == checkpoint_.tensors.end()) {
       Fail(InvalidArgument("tensor '{}' is missing", name));
-    } else if (found->second.sizes() != at::IntArrayRef(shape)) {
-      Fail(InvalidArgument("tensor '{}' has shape [{}], expected [{}]", name,
-                           fmt::join(found->second.sizes().vec(), ", "),
-                           fmt::join(shape, ", ")));
-    } else {
+    } else if (HasShape(name, found->second.sizes())) {
       return found->second.to(dtype).contiguous();
     }
     return at::Tensor();
+  }
+
+  // REQUIRES: the layout has the name.
+  bool HasShape(const std::string& name, at::IntArrayRef shape) {
+    const std::vector<int64_t>& expected = layout_.at(name).shape;
+    if (shape == at::IntArrayRef(expected)) return true;
+    Fail(InvalidArgument("tensor '{}' has shape [{}], expected [{}]", name,
+                         fmt::join(shape.vec(), ", "),
+                         fmt::join(expected, ", ")));
+    return false;
   }
 
   void Fail(Status status) {
     if (status_.ok()) status_ = std::move(status);
   }
 
-  const TensorMap& tensors_;
-  at::ScalarType dtype_;
+  const Checkpoint& checkpoint_;
+  const WeightStorage storage_;
   std::map<std::string, WeightLayout> layout_;
   Status status_;
 };
@@ -117,11 +128,11 @@ LoraProjection WithFactors(const AdaptableLinear& linear,
 }
 
 StatusOr<DecoderWeights> CollectWeights(const Checkpoint& checkpoint,
-                                        at::ScalarType dtype) {
+                                        const WeightStorage& storage) {
   const DecoderConfig& c = checkpoint.config;
   TANDEM_RETURN_IF_ERROR(CheckDecoderConfig(c));
   const Architecture& architecture = ArchitectureNamed(c.architecture);
-  Collector collector(checkpoint, dtype);
+  Collector collector(checkpoint, storage);
   DecoderWeights weights;
   weights.embedding = collector.TakeMatrix("model.embed_tokens.weight");
   weights.layers.reserve(c.layers);

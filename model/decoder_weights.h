@@ -1,5 +1,5 @@
-// The weights of a decoder, checked, by role: matrices in one dtype,
-// vectors in fp32.
+// The weights of a decoder, checked, by role: matrices in one storage, vectors
+// in fp32.
 #ifndef TANDEM_MODEL_DECODER_WEIGHTS_H_
 #define TANDEM_MODEL_DECODER_WEIGHTS_H_
 
@@ -13,13 +13,14 @@
 #include "model/adapter.h"
 #include "model/checkpoint.h"
 #include "model/dora.h"
+#include "model/frozen_weight.h"
 #include "model/lora_linear.h"
 
 namespace tandem {
 
 // A linear layer and the names of its tensors in an adapter.
 struct AdaptableLinear {
-  at::Tensor weight;  // [out, in]
+  FrozenWeight weight;  // [out, in]
   std::string module, lora_a_name, lora_b_name, magnitude_name;
   at::Tensor bias = {};  // [out] fp32; undefined: none
   std::shared_ptr<RowSquaresCache> row_squares = {};
@@ -39,16 +40,16 @@ struct LayerWeights {
 };
 
 struct DecoderWeights {
-  at::Tensor embedding;  // [vocabulary_size, hidden_size]
+  FrozenWeight embedding;  // [vocabulary_size, hidden_size]
   std::vector<LayerWeights> layers;
   at::Tensor final_norm;  // [hidden_size]
-  at::Tensor head;        // [vocabulary_size, hidden_size]
+  FrozenWeight head;      // [vocabulary_size, hidden_size]
 };
 
-// Weights already of `dtype` are shared. InvalidArgument: what
+// Weights that are stored so already are shared. InvalidArgument: what
 // CheckDecoderConfig refuses, a missing or misshapen tensor.
 StatusOr<DecoderWeights> CollectWeights(const Checkpoint& checkpoint,
-                                        at::ScalarType dtype);
+                                        const WeightStorage& storage);
 
 }  // namespace tandem
 

@@ -7,9 +7,9 @@
 
 namespace tandem {
 
-at::Tensor DoraRowNorms(const at::Tensor& weight, const at::Tensor& row_squares,
-                        const at::Tensor& a, const at::Tensor& b,
-                        double scale) {
+at::Tensor DoraRowNorms(const FrozenWeight& weight,
+                        const at::Tensor& row_squares, const at::Tensor& a,
+                        const at::Tensor& b, double scale) {
   const at::NoGradGuard no_grad;
   const at::Tensor b64 = b.to(at::kDouble);
   const at::Tensor w_a = TimesTransposedExactly(a, weight).t().to(at::kDouble);
@@ -21,7 +21,7 @@ at::Tensor DoraRowNorms(const at::Tensor& weight, const at::Tensor& row_squares,
   return squares.clamp_min(kSmallestRowNorm * kSmallestRowNorm).sqrt();
 }
 
-const at::Tensor& RowSquaresCache::Of(const at::Tensor& weight) {
+const at::Tensor& RowSquaresCache::Of(const FrozenWeight& weight) {
   std::call_once(once_, [&] { squares_ = RowSquares(weight); });
   return squares_;
 }

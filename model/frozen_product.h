@@ -4,12 +4,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "model/frozen_weight.h"
+
 namespace tandem {
 
-// Activations are fp32 (fp64 in gradient checks). A bf16 weight is widened in
-// tiles that stay in the cache, so that only its rounding, never that of an
-// activation, is felt. Where the processor multiplies bf16 natively,
-// activations and results are rounded to it; products are summed in fp32.
+// Activations are fp32 (fp64 in gradient checks). A bf16 weight is widened, and
+// blocks are dequantised, in tiles that stay in the cache, so that only their
+// rounding, never that of an activation, is felt. Where the processor
+// multiplies bf16 natively, activations, results and dequantised blocks are
+// rounded to it; products are summed in fp32.
 //
 // Not differentiable: callers write their own backward pass.
 
@@ -17,18 +20,19 @@ namespace tandem {
 bool MultipliesBfloat16();
 
 // x W^T: x [rows, in], weight [out, in] -> [rows, out] of x's dtype.
-at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight);
+at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight);
 
 // The same, never rounded to bf16: among rounded logits, two are the largest at
 // 2% of all positions.
 at::Tensor TimesTransposedExactly(const at::Tensor& x,
-                                  const at::Tensor& weight);
+                                  const FrozenWeight& weight);
 
 // |w|^2 of every row of `weight` [out, in]: [out] fp64.
-at::Tensor RowSquares(const at::Tensor& weight);
+at::Tensor RowSquares(const FrozenWeight& weight);
 
 // sum += x W: x [rows, out], weight [out, in], sum [rows, in] of x's dtype.
-void AddProduct(const at::Tensor& x, const at::Tensor& weight, at::Tensor& sum);
+void AddProduct(const at::Tensor& x, const FrozenWeight& weight,
+                at::Tensor& sum);
 
 }  // namespace tandem
 

@@ -10,15 +10,16 @@ namespace {
 
 // Rows that one thread decodes at least; and rows that are decoded before they
 // are converted to a type other than fp32.
-constexpr int64_t kGrainRows = 16;
+constexpr int64_t kDecodeGrainRows = 16;
 constexpr int64_t kStripRows = 64;
 
 void DecodeRows(const BlockMatrix& blocks, int64_t from, at::Tensor& out) {
   float* values = out.mutable_data_ptr<float>();
-  at::parallel_for(0, out.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      blocks.DecodeRow(from + row, values + row * blocks.columns);
-  });
+  at::parallel_for(
+      0, out.size(0), kDecodeGrainRows, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row)
+          blocks.DecodeRow(from + row, values + row * blocks.columns);
+      });
 }
 
 }  // namespace

@@ -13,18 +13,29 @@
 namespace tandem {
 namespace {
 
-// fp32, rows in Hugging Face's order. REQUIRES: columns are whole blocks.
-at::Tensor Dequantise(const GgufTensor& source, const WeightLayout& weight) {
-  at::Tensor result = at::empty(weight.shape, at::kFloat);
-  float* values = result.mutable_data_ptr<float>();
-  const GgmlFormat& format = *source.format;
-  const int64_t columns = weight.columns();
-  const int64_t blocks = columns / format.block_values;
-#pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < weight.rows(); ++row) {
-    format.decode(source.data.data() + row * blocks * format.block_bytes,
-                  blocks, values + weight.HuggingFaceRowOf(row) * columns);
-  }
+// Rows in Hugging Face's order. REQUIRES: columns are whole blocks.
+std::shared_ptr<const BlockMatrix> BlocksOf(const GgufFile& file,
+                                            const GgufTensor& source,
+                                            const WeightLayout& weight) {
+  auto matrix = std::make_shared<BlockMatrix>();
+  matrix->format = source.format;
+  matrix->rows = weight.rows();
+  matrix->columns = weight.columns();
+  matrix->data = source.data.data();
+  matrix->owner = file.mapping;
+  if (weight.interleaved_heads == 0) return matrix;
+  matrix->stored_rows.resize(matrix->rows);
+  for (int64_t row = 0; row < matrix->rows; ++row)
+    matrix->stored_rows[weight.HuggingFaceRowOf(row)] =
+        static_cast<int32_t>(row);
+  return matrix;
+}
+
+// fp32, rows in Hugging Face's order.
+at::Tensor Dequantise(std::shared_ptr<const BlockMatrix> blocks,
+                      const WeightLayout& weight) {
+  at::Tensor result =
+      FrozenWeight(std::move(blocks)).To(at::kFloat).view(weight.shape);
   return weight.gguf_offset == 0 ? result : result.sub_(weight.gguf_offset);
 }
 
@@ -56,23 +67,27 @@ Status CheckGgufTensor(const GgufTensor& tensor, const WeightLayout& weight) {
   return OkStatus();
 }
 
-StatusOr<TensorMap> TensorsOf(const GgufFile& file,
-                              const DecoderConfig& config) {
-  const std::vector<WeightLayout> weights = WeightsOf(config);
-  TANDEM_RETURN_IF_ERROR(CheckNames(file, config, weights));
-  TensorMap tensors;
+Status ReadWeights(const GgufFile& file, GgufMatrices matrices,
+                   Checkpoint& checkpoint) {
+  const std::vector<WeightLayout> weights = WeightsOf(checkpoint.config);
+  TANDEM_RETURN_IF_ERROR(CheckNames(file, checkpoint.config, weights));
   for (const WeightLayout& weight : weights) {
     const auto found = file.tensors.find(weight.gguf_name);
     if (found == file.tensors.end()) {
       return InvalidArgument("tensor '{}' is missing", weight.gguf_name);
     }
     TANDEM_RETURN_IF_ERROR(CheckGgufTensor(found->second, weight));
-    tensors[weight.name] = Dequantise(found->second, weight);
+    auto blocks = BlocksOf(file, found->second, weight);
+    if (matrices == GgufMatrices::kKeepBlocks && weight.shape.size() == 2) {
+      checkpoint.blocks[weight.name] = std::move(blocks);
+    } else {
+      checkpoint.tensors[weight.name] = Dequantise(std::move(blocks), weight);
+    }
   }
-  return tensors;
+  return OkStatus();
 }
 
-StatusOr<Checkpoint> CheckpointOf(const GgufFile& file) {
+StatusOr<Checkpoint> CheckpointOf(const GgufFile& file, GgufMatrices matrices) {
   Checkpoint checkpoint;
   TANDEM_ASSIGN_OR_RETURN(checkpoint.config, ConfigOfGguf(file));
   TANDEM_ASSIGN_OR_RETURN(checkpoint.tokenizer, TokenizerOfGguf(file));
@@ -82,16 +97,16 @@ StatusOr<Checkpoint> CheckpointOf(const GgufFile& file) {
                            checkpoint.tokenizer.tokens.size(),
                            checkpoint.config.vocabulary_size);
   }
-  TANDEM_ASSIGN_OR_RETURN(checkpoint.tensors,
-                          TensorsOf(file, checkpoint.config));
+  TANDEM_RETURN_IF_ERROR(ReadWeights(file, matrices, checkpoint));
   return checkpoint;
 }
 
 }  // namespace
 
-StatusOr<Checkpoint> LoadGgufCheckpoint(const std::filesystem::path& path) {
+StatusOr<Checkpoint> LoadGgufCheckpoint(const std::filesystem::path& path,
+                                        GgufMatrices matrices) {
   TANDEM_ASSIGN_OR_RETURN(const GgufFile file, ReadGguf(path));
-  StatusOr<Checkpoint> checkpoint = CheckpointOf(file);
+  StatusOr<Checkpoint> checkpoint = CheckpointOf(file, matrices);
   if (!checkpoint.ok()) return Annotate(checkpoint.status(), file.name);
   return checkpoint;
 }

@@ -11,7 +11,8 @@
 namespace tandem {
 
 // The errors of LoadCheckpoint, led by the file's path.
-StatusOr<Checkpoint> LoadGgufCheckpoint(const std::filesystem::path& path);
+StatusOr<Checkpoint> LoadGgufCheckpoint(const std::filesystem::path& path,
+                                        GgufMatrices matrices);
 
 }  // namespace tandem
 

@@ -17,7 +17,7 @@ using torch::autograd::variable_list;
 // What the autograd engine need not see. `adapted`: which weight the j-th pair
 // of factors belongs to; scales and row_squares go by pair.
 struct Frozen : torch::CustomClassHolder {
-  std::vector<at::Tensor> weights;
+  std::vector<FrozenWeight> weights;
   std::vector<int64_t> adapted;
   std::vector<double> scales;
   std::vector<at::Tensor> row_squares;
@@ -89,7 +89,7 @@ class LoraLinearFunction
     ctx->saved_data["frozen"] = c10::IValue::make_capsule(frozen_pointer);
     variable_list outputs;
     outputs.reserve(frozen.weights.size());
-    for (const at::Tensor& weight : frozen.weights)
+    for (const FrozenWeight& weight : frozen.weights)
       outputs.push_back(TimesTransposed(x, weight));
     LoraActivations kept;
     kept.x = x;
@@ -137,7 +137,7 @@ class LoraLinearFunction
         y.addmm_(parts[j], kept.b[j].t(), 1, frozen.scales[j]);
         continue;
       }
-      const at::Tensor& weight = frozen.weights[frozen.adapted[j]];
+      const FrozenWeight& weight = frozen.weights[frozen.adapted[j]];
       kept.norms.push_back(DoraRowNorms(weight, frozen.row_squares[j], a[j],
                                         b[j], frozen.scales[j])
                                .to(x.scalar_type()));
@@ -147,7 +147,7 @@ class LoraLinearFunction
   }
 
   // The last pair's, whose y holds x W^T.
-  static void AdaptDora(const at::Tensor& input, const at::Tensor& weight,
+  static void AdaptDora(const at::Tensor& input, const FrozenWeight& weight,
                         const at::Tensor& reduced, double scale,
                         LoraActivations& kept, at::Tensor& y) {
     const at::Tensor& b = kept.b.back();

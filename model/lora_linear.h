@@ -7,13 +7,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/frozen_weight.h"
+
 namespace tandem {
 
 // One frozen weight [out, in] and its factors: A [r, in] and B [out, r], or
 // both undefined. DoRA adds the magnitudes [out] and the squared norms of the
 // weight's rows (RowSquares).
 struct LoraProjection {
-  at::Tensor weight, a, b;
+  FrozenWeight weight;
+  at::Tensor a, b;
   double scale = 1;
   at::Tensor magnitude = {}, row_squares = {};
 };

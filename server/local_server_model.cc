@@ -37,11 +37,13 @@ struct Student {
 };
 
 StatusOr<Student> LoadStudent(const proto::ModelConfig& config) {
-  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                          LoadCheckpoint(config.student()));
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+  TANDEM_ASSIGN_OR_RETURN(
+      const Checkpoint checkpoint,
+      LoadCheckpoint(config.student(), GgufMatrices::kKeepBlocks));
+  TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(config.compute_dtype()));
-  TANDEM_ASSIGN_OR_RETURN(Decoder decoder, Decoder::Create(checkpoint, dtype));
+  TANDEM_ASSIGN_OR_RETURN(Decoder decoder,
+                          Decoder::Create(checkpoint, storage));
   TANDEM_ASSIGN_OR_RETURN(Tokenizer tokenizer,
                           Tokenizer::Create(checkpoint.tokenizer));
   return Student{std::move(decoder), std::move(tokenizer), Digest(checkpoint)};

@@ -113,7 +113,7 @@ TEST(Decoder, Bf16StaysNearFp32) {
 
 TEST(Decoder, SharesWeightsOfItsDtype) {
   const Checkpoint checkpoint = TinyCheckpoint();
-  EXPECT_EQ(Tiny(checkpoint).head_weight().data_ptr(),
+  EXPECT_EQ(Tiny(checkpoint).head_weight().tensor().data_ptr(),
             checkpoint.tensors.at("model.embed_tokens.weight").data_ptr());
 }
 
@@ -173,6 +173,12 @@ TEST(Decoder, CachedForwardIsForward) {
     EXPECT_EQ(cache.length(), from);
   }
   EXPECT_LT(MaxDifference(at::cat(parts), all), 2e-5);
+  KeyValueCache other(model.config());
+  const at::Tensor last = at::tensor({12}, at::kLong);
+  EXPECT_LT(MaxDifference(model.ForwardCached(tokens.narrow(0, 0, 13), other,
+                                              &adapter, last),
+                          all.narrow(0, 12, 1)),
+            2e-5);
 }
 
 TEST(Decoder, RefusesMoreThanItsContext) {
@@ -293,13 +299,15 @@ TEST(Decoder, ComputesWithEveryTraitOfGemma) {
   }
 }
 
-TEST(ParseComputeDtype, KnowsThreeNames) {
-  EXPECT_EQ(ParseComputeDtype("fp32").value(), at::kFloat);
-  EXPECT_EQ(ParseComputeDtype("bf16").value(), at::kBFloat16);
-  EXPECT_THAT(ParseComputeDtype("auto"), testing::IsOk());
+TEST(ParseComputeDtype, KnowsFourNames) {
+  EXPECT_EQ(ParseComputeDtype("fp32").value().Name(), "Float");
+  EXPECT_EQ(ParseComputeDtype("bf16").value().Name(), "BFloat16");
+  EXPECT_EQ(ParseComputeDtype("quantised").value().Name(), "blocks");
+  EXPECT_FALSE(ParseComputeDtype("auto").value().keeps_blocks);
   EXPECT_THAT(ParseComputeDtype("f16"),
               StatusIs(StatusCode::kInvalidArgument,
-                       "dtype 'f16' is unknown; known: fp32, bf16, auto"));
+                       "dtype 'f16' is unknown; known: fp32, bf16, auto, "
+                       "quantised"));
 }
 
 }  // namespace

@@ -3,10 +3,11 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
-#include <map>
+#include <algorithm>
 
 #include "common/random.h"
 #include "model/evaluation.h"
+#include "model/text_generator.h"
 #include "tests/testing/plain_decoder.h"
 #include "tests/testing/tiny_checkpoint.h"
 
@@ -17,7 +18,7 @@ using ::testing::ElementsAreArray;
 
 const std::vector<int32_t> kPrompt = {5, 17, 200, 42};
 
-struct Tiny {
+struct TinyModel {
   Checkpoint checkpoint = testing::TinyCheckpoint();
   Decoder model = Decoder::Create(checkpoint, at::kFloat).value();
 };
@@ -35,84 +36,133 @@ std::vector<int32_t> PlainGreedy(const Checkpoint& checkpoint,
   return {ids.begin() + prompt, ids.end()};
 }
 
+using Ids = std::vector<int32_t>;
+
+GenerationOptions UpTo(int64_t tokens) { return {tokens, {}, {}, {}}; }
+
+Ids GenerateOne(const Decoder& model, const Ids& prompt,
+                const GenerationOptions& options) {
+  return Generate(model, nullptr, {prompt}, options)[0];
+}
+
 TEST(Generate, GreedyIsTheArgmaxOfTheWholeText) {
-  const Tiny tiny;
-  std::vector<int32_t> seen;
-  const auto ids = Generate(tiny.model, nullptr, kPrompt, 12, {}, {},
-                            [&](int32_t id) { seen.push_back(id); });
+  const TinyModel tiny;
+  Ids seen;
+  GenerationOptions options = UpTo(12);
+  options.on_token = [&](size_t sequence, int32_t id) {
+    EXPECT_EQ(sequence, 0);
+    seen.push_back(id);
+    return true;
+  };
+  const Ids ids = GenerateOne(tiny.model, kPrompt, options);
   EXPECT_THAT(ids, ElementsAreArray(PlainGreedy(tiny.checkpoint, kPrompt, 12)));
   EXPECT_EQ(seen, ids);
 }
 
-TEST(Generate, EndsBeforeTheStopToken) {
-  const Tiny tiny;
-  const auto all = Generate(tiny.model, nullptr, kPrompt, 12, {}, {});
-  const int32_t stop = all[5];
-  const size_t first = std::find(all.begin(), all.end(), stop) - all.begin();
-  const auto ids = Generate(tiny.model, nullptr, kPrompt, 12, {},
-                            [&](int32_t id) { return id == stop; });
-  EXPECT_THAT(ids, ElementsAreArray(all.begin(), all.begin() + first));
+TEST(Generate, EndsBeforeTheIdThatEnds) {
+  const TinyModel tiny;
+  const Ids all = GenerateOne(tiny.model, kPrompt, UpTo(12));
+  const int32_t end = all[5];
+  const size_t first = std::find(all.begin(), all.end(), end) - all.begin();
+  GenerationOptions options = UpTo(12);
+  options.ends = [&](int32_t id) { return id == end; };
+  EXPECT_THAT(GenerateOne(tiny.model, kPrompt, options),
+              ElementsAreArray(all.begin(), all.begin() + first));
+  options.ends = [](int32_t) { return true; };
+  EXPECT_TRUE(GenerateOne(tiny.model, kPrompt, options).empty());
+}
+
+TEST(Generate, EndsAfterTheTokenThatWasRefused) {
+  const TinyModel tiny;
+  const Ids all = GenerateOne(tiny.model, kPrompt, UpTo(12));
+  int left = 4;
+  GenerationOptions options = UpTo(12);
+  options.on_token = [&](size_t, int32_t) { return --left > 0; };
+  EXPECT_THAT(GenerateOne(tiny.model, kPrompt, options),
+              ElementsAreArray(all.begin(), all.begin() + 4));
 }
 
 TEST(Generate, EndsWhereTheContextIsFull) {
-  Tiny tiny;
+  TinyModel tiny;
   tiny.checkpoint.config.context_length = 6;
   const Decoder model = Decoder::Create(tiny.checkpoint, at::kFloat).value();
   // Tokens 5 and 6 are read back in; the one after 6 is still predicted.
-  EXPECT_EQ(Generate(model, nullptr, kPrompt, 12, {}, {}).size(), 3);
-  const std::vector<int32_t> longer(7, 1);
-  EXPECT_THROW(Generate(model, nullptr, longer, 1, {}, {}),
-               std::invalid_argument);
-  EXPECT_THROW(Generate(model, nullptr, {}, 1, {}, {}), std::invalid_argument);
+  EXPECT_EQ(GenerateOne(model, kPrompt, UpTo(12)).size(), 3);
+  EXPECT_EQ(GenerateOne(model, kPrompt, UpTo(0)).size(), 0);
+  EXPECT_EQ(GenerateOne(model, kPrompt, UpTo(1)).size(), 1);
+  const Ids longer(7, 1);
+  EXPECT_THROW(GenerateOne(model, longer, UpTo(1)), std::invalid_argument);
+  EXPECT_THROW(GenerateOne(model, {}, UpTo(1)), std::invalid_argument);
 }
 
 TEST(Generate, SamplingRepeatsForASeed) {
-  const Tiny tiny;
-  const SamplingOptions one{1.0, 0.9, 1}, two{1.0, 0.9, 2};
-  const auto a = Generate(tiny.model, nullptr, kPrompt, 20, one, {});
-  EXPECT_EQ(a, Generate(tiny.model, nullptr, kPrompt, 20, one, {}));
-  EXPECT_NE(a, Generate(tiny.model, nullptr, kPrompt, 20, two, {}));
+  const TinyModel tiny;
+  GenerationOptions one{
+      20, {.temperature = 1, .top_p = 0.9, .seed = 1}, {}, {}};
+  GenerationOptions two = one;
+  two.sampling.seed = 2;
+  const Ids a = GenerateOne(tiny.model, kPrompt, one);
+  EXPECT_EQ(a, GenerateOne(tiny.model, kPrompt, one));
+  EXPECT_NE(a, GenerateOne(tiny.model, kPrompt, two));
 }
 
-// Relative frequencies of 20,000 draws from softmax(log p / T).
-std::map<int32_t, double> Frequencies(const std::vector<double>& p,
-                                      const SamplingOptions& options) {
-  SeededRandom random(11);
-  const at::Tensor logits = at::tensor(p, at::kDouble).log().to(at::kFloat);
-  std::map<int32_t, double> counts;
-  for (int i = 0; i < 20000; ++i)
-    counts[SampleToken(logits, options, random)] += 1.0 / 20000;
-  return counts;
+// Eleven ragged prompts: more than take a step together.
+TEST(Generate, EachSequenceIsWhatItIsAlone) {
+  const TinyModel tiny;
+  std::vector<Ids> prompts;
+  SeededRandom random(3);
+  for (int i = 0; i < 11; ++i) {
+    prompts.emplace_back();
+    for (int t = 0; t <= 2 * i; ++t)
+      prompts[i].push_back(static_cast<int32_t>(random.Below(261)));
+  }
+  // Sequence s ends after s + 3 tokens.
+  std::vector<int> left;
+  GenerationOptions options = UpTo(30);
+  options.on_token = [&](size_t s, int32_t) { return --left[s] > 0; };
+  for (int i = 0; i < 11; ++i) left.push_back(i + 3);
+  const auto together = Generate(tiny.model, nullptr, prompts, options);
+  ASSERT_EQ(together.size(), 11);
+  for (int i = 0; i < 11; ++i)
+    EXPECT_EQ(together[i], GenerateOne(tiny.model, prompts[i], UpTo(i + 3)));
 }
 
-// Four standard deviations of a frequency over 20,000 draws, at most.
-constexpr double kTolerance = 0.015;
-
-TEST(SampleToken, FollowsTheDistribution) {
-  const auto f = Frequencies({0.1, 0.5, 0.15, 0.25}, {1, 1, 0});
-  EXPECT_NEAR(f.at(0), 0.1, kTolerance);
-  EXPECT_NEAR(f.at(1), 0.5, kTolerance);
-  EXPECT_NEAR(f.at(2), 0.15, kTolerance);
-  EXPECT_NEAR(f.at(3), 0.25, kTolerance);
+TEST(Generate, RepetitionPenaltyCountsThePromptToo) {
+  const TinyModel tiny;
+  GenerationOptions options = UpTo(40);
+  options.sampling.repetition_penalty = 100;
+  Ids ids = GenerateOne(tiny.model, kPrompt, options);
+  ids.insert(ids.end(), kPrompt.begin(), kPrompt.end());
+  std::sort(ids.begin(), ids.end());
+  EXPECT_EQ(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
-TEST(SampleToken, TopPKeepsTheSmallestSetThatReachesIt) {
-  const auto f = Frequencies({0.1, 0.5, 0.15, 0.25}, {1, 0.7, 0});
-  EXPECT_EQ(f.size(), 2);
-  EXPECT_NEAR(f.at(1), 0.5 / 0.75, kTolerance);
-  EXPECT_NEAR(f.at(3), 0.25 / 0.75, kTolerance);
-  EXPECT_EQ(Frequencies({0.1, 0.5, 0.4}, {1, 0, 0}).size(), 1);
-}
-
-TEST(SampleToken, TemperatureSharpens) {
-  const auto f = Frequencies({0.2, 0.8}, {0.5, 1, 0});
-  EXPECT_NEAR(f.at(1), 0.64 / 0.68, kTolerance);
-  SeededRandom random(1);
-  EXPECT_EQ(SampleToken(at::tensor({0.1f, 3.0f, 2.0f}), {}, random), 1);
+TEST(GenerateText, EndsBeforeAStopString) {
+  const TinyModel tiny;
+  const Tokenizer tokenizer =
+      Tokenizer::Create(tiny.checkpoint.tokenizer).value();
+  TextOptions options;
+  options.max_new_tokens = 24;
+  // Drawn, since the greedy text of random weights repeats one token.
+  options.sampling = {.temperature = 1, .top_k = 200, .seed = 5};
+  const auto run = [&] {
+    return GenerateText(tiny.model, nullptr, tokenizer, {kPrompt}, options)[0];
+  };
+  const Reply whole = run();
+  ASSERT_GE(whole.text.size(), 8);
+  std::string streamed;
+  options.on_text = [&](size_t, std::string_view bytes) { streamed += bytes; };
+  options.stop_strings = {whole.text.substr(4, 3)};
+  const Reply cut = run();
+  const size_t stop = whole.text.find(options.stop_strings[0]);
+  EXPECT_EQ(cut.text, whole.text.substr(0, stop));
+  EXPECT_EQ(streamed, cut.text);
+  EXPECT_EQ(cut.end, ReplyEnd::kStopString);
+  EXPECT_LT(cut.tokens.size(), whole.tokens.size());
 }
 
 TEST(Evaluate, SumsTheTargetsLossesInBothUnits) {
-  const Tiny tiny;
+  const TinyModel tiny;
   std::vector<TokenizedExample> examples;
   SeededRandom random(2);
   double expected = 0;
