@@ -4,16 +4,18 @@
 //   parity REQUEST.json OUT.safetensors
 //
 // REQUEST: {"model": path, "adapter": PEFT folder (optional), "dtype": "fp32" |
-// "bf16", "documents": [[id, ...], ...], "first_targets": [index, ...] (from
-// which every token of the document is a target), "logits", "cached",
-// "gradients": bool, "steps": number, "learning_rate": number}.
-// "lora_plus_ratio": number; "merged": bool; "save_adapter": folder to write
-// the adapter to; "last_rows": logits of so many tokens of each document alone.
-// "texts": [...] instead of "documents" is tokenised, cut at "max_tokens".
+// "bf16" | "quantised", "documents": [[id, ...], ...], "first_targets": [index,
+// ...] (from which every token of the document is a target), "logits",
+// "cached", "stepped", "gradients": bool, "steps": number, "learning_rate":
+// number, "lora_plus_ratio": number; "merged": bool; "save_adapter": folder to
+// write the adapter to; "last_rows": logits of so many tokens of each document
+// alone. "texts": [...] instead of "documents" is tokenised, cut at
+// "max_tokens".
 //
 // OUT: tokens.I, logits.I, cached.I (decoded through the KV cache: the first
-// half at once, then one by one) for document I; grad.NAME; loss; losses;
-// merged.NAME for every tensor that the adapter changes.
+// half at once, then one by one), stepped.I (one by one, by DecodeStep) for
+// document I; grad.NAME; loss; losses; merged.NAME for every tensor that the
+// adapter changes.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -75,6 +77,18 @@ at::Tensor LastLogits(const json& request, const Decoder& model,
   return model.Logits(hidden.narrow(0, hidden.size(0) - rows, rows));
 }
 
+// Token by token, as Generate takes them.
+at::Tensor SteppedLogits(const Decoder& model, const Adapter* adapter,
+                         const at::Tensor& tokens) {
+  KeyValueCache cache(model.config());
+  DecodeStep step = model.NewDecodeStep(adapter);
+  std::vector<at::Tensor> logits;
+  logits.reserve(tokens.size(0));
+  for (int64_t t = 0; t < tokens.size(0); ++t)
+    logits.push_back(step.Run({tokens[t].item<int32_t>()}, {&cache}));
+  return at::cat(logits);
+}
+
 void AddLogits(const json& request, const Decoder& model,
                const Adapter* adapter,
                const std::vector<TokenizedExample>& examples, TensorMap& out) {
@@ -90,6 +104,8 @@ void AddLogits(const json& request, const Decoder& model,
     if (request.value("cached", false))
       out["cached." + index] = LastLogits(
           request, model, CachedHidden(model, adapter, batch.tokens));
+    if (request.value("stepped", false))
+      out["stepped." + index] = SteppedLogits(model, adapter, batch.tokens);
   }
 }
 
@@ -130,11 +146,12 @@ void AddMerged(const Checkpoint& base, const Adapter& adapter, TensorMap& out) {
 Status Run(const char* request_path, const char* out_path) {
   const json request = json::parse(std::ifstream(request_path));
   TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                          LoadCheckpoint(request["model"].get<std::string>()));
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+                          LoadCheckpoint(request["model"].get<std::string>(),
+                                         GgufMatrices::kKeepBlocks));
+  TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(request.value("dtype", "fp32")));
   TANDEM_ASSIGN_OR_RETURN(const Decoder model,
-                          Decoder::Create(checkpoint, dtype));
+                          Decoder::Create(checkpoint, storage));
   TANDEM_ASSIGN_OR_RETURN(const auto examples,
                           Documents(request, checkpoint.tokenizer));
   TensorMap out;
