@@ -65,6 +65,8 @@ StatusOr<std::unique_ptr<TextEncoder>> MakeEncoder(const TokenizerData& data,
   return MakeByteLevelEncoder(data, index);
 }
 
+}  // namespace
+
 // Lends scratches, so that threads share none and their word caches live on.
 class ScratchPool {
  public:
@@ -84,8 +86,6 @@ class ScratchPool {
   std::mutex mutex_;
   std::vector<std::unique_ptr<EncoderScratch>> free_;
 };
-
-}  // namespace
 
 struct Tokenizer::Impl {
   explicit Impl(TokenizerData d) : data(std::move(d)), chat_format(data) {}
