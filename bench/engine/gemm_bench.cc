@@ -34,13 +34,13 @@ Measurement TimeProduct(const std::array<int64_t, 3>& shape,
 }  // namespace
 
 Status BenchGemm(const BenchFlags& flags) {
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+  TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(flags.dtype));
   const c10::InferenceMode inference;
   Repeat(flags.repetitions, "flops", SettingsOf(flags), [&] {
     Measurement best;
     for (const auto& shape : kShapes) {
-      const Measurement measured = TimeProduct(shape, dtype);
+      const Measurement measured = TimeProduct(shape, storage.dtype);
       if (best.seconds == 0 ||
           measured.units / measured.seconds > best.units / best.seconds)
         best = measured;

@@ -47,11 +47,14 @@ Measurement DecodeOnce(const Decoder& model,
   using Clock = std::chrono::steady_clock;
   Clock::time_point first, last;
   int64_t tokens = 0;
-  Generate(model, nullptr, prompt, kNewTokens, SamplingOptions{}, {},
-           [&](int32_t) {
-             last = Clock::now();
-             if (tokens++ == 0) first = last;
-           });
+  GenerationOptions options;
+  options.max_new_tokens = kNewTokens;
+  options.on_token = [&](size_t, int32_t) {
+    last = Clock::now();
+    if (tokens++ == 0) first = last;
+    return true;
+  };
+  Generate(model, nullptr, {prompt}, options);
   return {static_cast<double>(tokens - 1),
           std::chrono::duration<double>(last - first).count()};
 }
@@ -91,9 +94,9 @@ Status BenchPrompt(const BenchFlags& flags) {
   Repeat(flags.repetitions, "tokens", SettingsOf(flags), [&] {
     const double seconds = SecondsOf([&] {
       KeyValueCache cache(model.config());
-      const at::Tensor hidden =
-          model.ForwardCached(batch.tokens, cache, nullptr);
-      model.Logits(hidden.narrow(0, hidden.size(0) - 1, 1));
+      const at::Tensor last =
+          at::scalar_tensor(batch.tokens.size(0) - 1, at::kLong).view({1});
+      model.Logits(model.ForwardCached(batch.tokens, cache, nullptr, last));
     });
     return Measurement{TokensOf(examples), seconds};
   });

@@ -71,6 +71,7 @@ NODE_LLAMA = Peer("node-llama-cpp, prebuilt",
                   ("decode_node.mjs", "--packages", str(NODE_PACKAGES)),
                   model=inputs.GGUF)
 ITEMS = ("--items", "200")  # of 570
+BLOCKS = ("--dtype", "quantised")  # as the file has them
 QV = ("--targets", "qv")
 
 ROWS = (
@@ -89,7 +90,7 @@ ROWS = (
         ("distil",), transformers("distil.py"), "batch_1x512.json", 0.45),
     Row("capture", "teacher's top 64 of 512 tokens", 1.15, ("capture",),
         transformers("capture.py"), "prompt_512.json", 0.6),
-    Row("decode", "greedy decoding, 128 tokens, from Q4_1", 1.1, ("decode",),
+    Row("decode", "greedy decoding, 128 tokens, from Q4_1", 1.1, ("decode", *BLOCKS),
         (llama("decode"), NODE_LLAMA, *transformers("run_transformers.py")),
         "prompt_64.json"),
     Row("prompt", "prompt of 512 tokens, last logits", 1.1, ("prompt",),
@@ -102,8 +103,8 @@ ROWS = (
     Row("tokenize", "tokenizer, mixed text", 1, ("tokenize",),
         (Peer("tokenizers", ("tokenize_texts.py",)),), "texts.json",
         threads=(1,)),
-    Row("load", "load the GGUF, ready to train", 3, ("load",),
+    Row("load", "load the GGUF, ready to train", 3, ("load", *BLOCKS),
         transformers("load.py", multiplies=False)),
-    Row("start", "the same, from the start of the process", 3, ("load",),
+    Row("start", "the same, from the start of the process", 3, ("load", *BLOCKS),
         transformers("load.py", multiplies=False), whole_process=True),
 )

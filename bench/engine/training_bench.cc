@@ -19,14 +19,15 @@ struct TeacherAndStudent {
 
 // The student is the teacher without half of its layers; no weight is shared.
 StatusOr<TeacherAndStudent> LoadBoth(const BenchFlags& flags) {
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+  TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(flags.dtype));
   TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
                           LoadCheckpoint(flags.model));
   TANDEM_ASSIGN_OR_RETURN(const Checkpoint pruned,
                           KeepLayers(checkpoint, kStudentLayers));
-  TANDEM_ASSIGN_OR_RETURN(Decoder teacher, Decoder::Create(checkpoint, dtype));
-  TANDEM_ASSIGN_OR_RETURN(Decoder student, Decoder::Create(pruned, dtype));
+  TANDEM_ASSIGN_OR_RETURN(Decoder teacher,
+                          Decoder::Create(checkpoint, storage));
+  TANDEM_ASSIGN_OR_RETURN(Decoder student, Decoder::Create(pruned, storage));
   return TeacherAndStudent{std::move(teacher), std::move(student)};
 }
 

@@ -16,16 +16,18 @@ nlohmann::json SettingsOf(const BenchFlags& flags) {
 }
 
 StatusOr<Decoder> LoadDecoder(const BenchFlags& flags) {
-  TANDEM_ASSIGN_OR_RETURN(const at::ScalarType dtype,
+  TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(flags.dtype));
-  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                          LoadCheckpoint(flags.model));
-  return Decoder::Create(checkpoint, dtype);
+  TANDEM_ASSIGN_OR_RETURN(
+      const Checkpoint checkpoint,
+      LoadCheckpoint(flags.model, GgufMatrices::kKeepBlocks));
+  return Decoder::Create(checkpoint, storage);
 }
 
 StatusOr<Tokenizer> LoadTokenizer(const BenchFlags& flags) {
-  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                          LoadCheckpoint(flags.model));
+  TANDEM_ASSIGN_OR_RETURN(
+      const Checkpoint checkpoint,
+      LoadCheckpoint(flags.model, GgufMatrices::kKeepBlocks));
   return Tokenizer::Create(checkpoint.tokenizer);
 }
 
