@@ -83,8 +83,6 @@ Status GenerateMain(const GenerateFlags& flags) {
   TextOptions options = flags.text;
   const bool streams = !flags.json && prompts.size() == 1;
   if (streams) {
-    // Bytes go out as they come; a character may be made of several tokens,
-    // and a terminal puts them together.
     options.on_text = [](size_t, std::string_view bytes) {
       std::cout << bytes << std::flush;
     };

@@ -20,7 +20,7 @@ class ExampleWriter {
   void AddText(std::string_view text, size_t begin) {
     for (int32_t id : tokenizer_.Encode(text)) {
       Add(id, begin);
-      begin += tokenizer_.Decode({id}).size();
+      begin += tokenizer_.TokenText(id).size();
     }
   }
 
@@ -36,7 +36,7 @@ class ExampleWriter {
     example_.is_target.push_back(is_target);
     if (!is_target) return;
     example_.target_bytes +=
-        static_cast<int64_t>(tokenizer_.Decode({id}).size());
+        static_cast<int64_t>(tokenizer_.TokenText(id).size());
   }
 
   TokenizedExample Finish() && { return std::move(example_); }

@@ -77,6 +77,14 @@ std::string DescribeTraits(const DecoderConfig& c) {
   return text;
 }
 
+// A GGUF keeps SentencePiece's scores, a tokenizer.json its merges; both have
+// the tokens.
+std::string DescribeVocabulary(const TokenizerData& data) {
+  return data.model == TokenizerModel::kByteLevelBpe
+             ? fmt::format("merges {}", fmt::join(data.merges, "\n"))
+             : fmt::format("tokens {}", fmt::join(data.tokens, "\n"));
+}
+
 // What the same tensors would be computed with, and the ids that mean a text.
 // Numbers as fp32, which is what a GGUF keeps of them.
 std::string Describe(const Checkpoint& checkpoint) {
@@ -84,11 +92,11 @@ std::string Describe(const Checkpoint& checkpoint) {
   const TokenizerData& t = checkpoint.tokenizer;
   return fmt::format(
       "{} heads {}/{}x{} context {} epsilon {} theta {} tied {}\n"
-      "{}{} merges {}\n",
+      "{}{} {}\n",
       c.architecture, c.attention_heads, c.key_value_heads, c.head_size,
       c.context_length, static_cast<float>(c.rms_norm_epsilon),
       static_cast<float>(c.rope_theta), c.tied_embeddings, DescribeTraits(c),
-      t.pre_tokenizer, fmt::join(t.merges, "\n"));
+      t.pre_tokenizer, DescribeVocabulary(t));
 }
 
 }  // namespace

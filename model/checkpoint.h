@@ -67,9 +67,9 @@ Status SaveHuggingFace(const Checkpoint& checkpoint, at::ScalarType dtype,
 Status SaveGguf(const Checkpoint& checkpoint, const std::string& type,
                 const std::filesystem::path& path);
 
-// SHA-256 over the shape, the tokenizer's merges, and names, shapes and fp32
-// values of all tensors in order: equal for equal models, whichever file they
-// came from.
+// SHA-256 over the shape, the tokenizer's merges or tokens, and names, shapes
+// and fp32 values of all tensors in order: equal for equal models, whichever
+// file they came from.
 std::string Digest(const Checkpoint& checkpoint);
 
 // The student of the main job: `keep` of the layers, evenly spaced, the first

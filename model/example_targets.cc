@@ -11,7 +11,7 @@ int64_t CutTail(const Tokenizer& tokenizer, int64_t max_tokens,
   for (size_t i = kept; i < example.tokens.size(); ++i) {
     if (!example.is_target[i]) continue;
     example.target_bytes -=
-        static_cast<int64_t>(tokenizer.Decode({example.tokens[i]}).size());
+        static_cast<int64_t>(tokenizer.TokenText(example.tokens[i]).size());
   }
   const size_t cut = example.tokens.size() - kept;
   example.tokens.resize(kept);

@@ -62,8 +62,7 @@ StatusOr<std::vector<int64_t>> GgufFile::Integers(
   return Get<std::vector<int64_t>>(*this, key, "an array of integers");
 }
 
-StatusOr<std::vector<double>> GgufFile::Numbers(
-    const std::string& key) const {
+StatusOr<std::vector<double>> GgufFile::Numbers(const std::string& key) const {
   return Get<std::vector<double>>(*this, key,
                                   "an array of floating-point numbers");
 }

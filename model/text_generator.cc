@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "model/detokenizer.h"
 #include "model/generator.h"
 #include "model/stop_strings.h"
 
@@ -14,6 +15,7 @@ std::vector<Reply> GenerateText(
   std::vector<Reply> replies(prompts.size());
   std::vector<StopStrings> stops(prompts.size(),
                                  StopStrings(options.stop_strings));
+  std::vector<Detokenizer> texts(prompts.size(), Detokenizer(tokenizer));
   const auto add = [&](size_t reply, const std::string& text) {
     replies[reply].text += text;
     if (options.on_text && !text.empty()) options.on_text(reply, text);
@@ -22,12 +24,13 @@ std::vector<Reply> GenerateText(
       options.max_new_tokens, options.sampling, {}, {}};
   generation.ends = [&](int32_t id) { return tokenizer.IsEndOfReply(id); };
   generation.on_token = [&](size_t reply, int32_t id) {
-    add(reply, stops[reply].Push(tokenizer.Decode({id})));
+    add(reply, stops[reply].Push(texts[reply].Push(id)));
     return !stops[reply].stopped();
   };
   auto tokens = Generate(model, adapter, prompts, generation);
   const int64_t context = model.config().context_length;
   for (size_t i = 0; i < replies.size(); ++i) {
+    if (!stops[i].stopped()) add(i, stops[i].Push(texts[i].Finish()));
     add(i, stops[i].Flush());
     const auto count = static_cast<int64_t>(tokens[i].size());
     const auto room = context - static_cast<int64_t>(prompts[i].size()) + 1;

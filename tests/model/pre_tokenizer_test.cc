@@ -89,10 +89,12 @@ TEST(PreTokenizerTest, ReadsLongRuns) {
 }
 
 TEST(PreTokenizerTest, UnknownNamesListTheKnown) {
-  EXPECT_THAT(PreTokenizer::Create("bloom"),
-              StatusIs(StatusCode::kInvalidArgument,
-                       AllOf(HasSubstr("'bloom'"),
-                             HasSubstr("known are gpt-2, olmo, smollm, llama-bpe, qwen2"))));
+  EXPECT_THAT(
+      PreTokenizer::Create("bloom"),
+      StatusIs(
+          StatusCode::kInvalidArgument,
+          AllOf(HasSubstr("'bloom'"),
+                HasSubstr("known are gpt-2, olmo, smollm, llama-bpe, qwen2"))));
 }
 
 }  // namespace
