@@ -230,10 +230,10 @@ class JsonFormatter : public Formatter {
   std::vector<std::pair<Text, Value>> Entries(const Dict& dict) override {
     std::vector<std::pair<Text, Value>> entries = dict.items;
     if (format_.sort_keys) {
-      std::stable_sort(entries.begin(), entries.end(),
-                       [](const auto& a, const auto& b) {
-                         return a.first.bytes() < b.first.bytes();
-                       });
+      std::sort(entries.begin(), entries.end(),
+                [](const auto& a, const auto& b) {
+                  return a.first.bytes() < b.first.bytes();
+                });
     }
     return entries;
   }

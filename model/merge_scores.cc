@@ -14,14 +14,16 @@ namespace {
 struct SplitToken {
   double score;
   size_t left_characters, right_characters;
-  int32_t left, right;
+  int32_t token, left, right;
 };
 
-// In the order of merges: transformers sorts the splits of a token by ids, then
-// all, stably and downwards, by score and lengths.
+// In the order of merges: as transformers, downwards by score and lengths, then
+// upwards by ids.
 bool GoesBefore(const SplitToken& a, const SplitToken& b) {
-  return std::tie(a.score, a.left_characters, a.right_characters) >
-         std::tie(b.score, b.left_characters, b.right_characters);
+  return std::tie(b.score, b.left_characters, b.right_characters, a.token,
+                  a.left, a.right) < std::tie(a.score, a.left_characters,
+                                              a.right_characters, b.token,
+                                              b.left, b.right);
 }
 
 // Tokens that merging may make or take: user-defined ones are found whole.
@@ -44,15 +46,11 @@ void AppendSplits(const TokenizerData& data, const TokenIndex& index,
         !IsMergeable(data, right)) {
       continue;
     }
-    splits->push_back({data.scores[id], characters + 1, 0, left, right});
+    splits->push_back({data.scores[id], characters + 1, 0, id, left, right});
   }
   for (size_t i = first; i < splits->size(); ++i) {
     (*splits)[i].right_characters = characters - (*splits)[i].left_characters;
   }
-  std::sort(splits->begin() + static_cast<int64_t>(first), splits->end(),
-            [](const SplitToken& a, const SplitToken& b) {
-              return std::tie(a.left, a.right) < std::tie(b.left, b.right);
-            });
 }
 
 }  // namespace
@@ -66,7 +64,7 @@ StatusOr<std::vector<std::string>> MergesOf(const TokenizerData& data) {
     const auto id = static_cast<int32_t>(i);
     if (IsMergeable(data, id)) AppendSplits(data, index, id, &splits);
   }
-  std::stable_sort(splits.begin(), splits.end(), GoesBefore);
+  std::sort(splits.begin(), splits.end(), GoesBefore);
   std::vector<std::string> merges;
   merges.reserve(splits.size());
   for (const SplitToken& split : splits) {

@@ -153,8 +153,8 @@ ProfileReport OperationProfile::Report() const {
   const auto longer = [](const auto& a, const auto& b) {
     return a.seconds > b.seconds;
   };
-  std::stable_sort(report.operations.begin(), report.operations.end(), longer);
-  std::stable_sort(report.gemms.begin(), report.gemms.end(), longer);
+  std::sort(report.operations.begin(), report.operations.end(), longer);
+  std::sort(report.gemms.begin(), report.gemms.end(), longer);
   return report;
 }
 

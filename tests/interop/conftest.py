@@ -167,14 +167,12 @@ def answer_of(tmp_path_factory):
     """answer_of(program, request, *arguments): what one of our test programs
     prints for a request, both JSON; the request's file is the last argument.
     """
-    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
-
     def run(program, request, *arguments):
         path = tmp_path_factory.mktemp("requests") / "request.json"
         path.write_text(json.dumps(request))
         done = subprocess.run(
-            [pathlib.Path(folder) / program, *arguments, path],
-            capture_output=True, text=True, timeout=60)
+            [binary(program), *arguments, path],
+            capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

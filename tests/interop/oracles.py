@@ -47,3 +47,19 @@ def chat_tokenizer(path):
         clean_up_tokenization_spaces=False)
     tokenizer.chat_template = metadata["chat_template"]
     return tokenizer
+
+
+def write_tokenizer(folder):
+    """A byte-level one that suits any vocabulary: ids are what is tested."""
+    tokens = ["<bos>", "<eos>",
+              *sorted(ByteLevel.alphabet()), "th"]
+    tokenizer = Tokenizer(models.BPE(
+        vocab={token: i for i, token in enumerate(tokens)},
+        merges=[("t", "h")]))
+    tokenizer.pre_tokenizer = Sequence([
+        Digits(individual_digits=True),
+        ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False)
+                                  for token in tokens[:2]])
+    tokenizer.save(str(folder / "tokenizer.json"))

@@ -2,18 +2,15 @@
 training, folders in both directions, merged weights."""
 
 import json
-import os
-import pathlib
-import subprocess
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
-from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from conftest import ROOT
+from oracles import write_tokenizer
+
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj",
            "gate_proj", "up_proj", "down_proj"]
@@ -42,43 +39,6 @@ VARIANTS = {
     "all-linear": dict(target_modules="all-linear", lora_dropout=0.1),
     "expression": dict(target_modules=r".*\.[12]\.(self_attn\.[qv]|mlp\.up)_proj"),
 }
-
-
-@pytest.fixture(scope="module")
-def parity(tmp_path_factory):
-    """parity(**request): what parity.cc computed, tensors by name."""
-    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
-    place = tmp_path_factory.mktemp("parity")
-
-    def run(**request):
-        (place / "request.json").write_text(json.dumps(request))
-        done = subprocess.run(
-            [pathlib.Path(folder) / "parity", place / "request.json",
-             place / "out.safetensors"],
-            capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        return {k: v.clone()
-                for k, v in load_file(place / "out.safetensors").items()}
-
-    return run
-
-
-def write_tokenizer(folder):
-    """A byte-level one that suits any vocabulary: ids are what is tested."""
-    from tokenizers import (AddedToken, Tokenizer, decoders, models,
-                            pre_tokenizers)
-    tokens = ["<bos>", "<eos>",
-              *sorted(pre_tokenizers.ByteLevel.alphabet()), "th"]
-    tokenizer = Tokenizer(models.BPE(
-        vocab={token: i for i, token in enumerate(tokens)},
-        merges=[("t", "h")]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False)
-                                  for token in tokens[:2]])
-    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from conftest import CACHE, ROOT
 from lora_parity import assert_same_gradients, with_random_lora
+from oracles import write_tokenizer
 
 GEMMA = ROOT / "data" / "models" / "gemma-3-270m-q4_k_m.gguf"
 VOCABULARY = 300
@@ -57,24 +58,6 @@ SHAPES = {
 DOCUMENTS = [[(7 * i * i + 3 * i + seed) % VOCABULARY for i in range(length)]
              for seed, length in ((0, 14), (1, 23), (2, 1), (3, 150))]
 FIRST_TARGETS = [5, 1, 1, 90]
-
-
-def write_tokenizer(folder):
-    """A byte-level one that suits any vocabulary: ids are what is tested."""
-    from tokenizers import (AddedToken, Tokenizer, decoders, models,
-                            pre_tokenizers)
-    tokens = ["<bos>", "<eos>",
-              *sorted(pre_tokenizers.ByteLevel.alphabet()), "th"]
-    tokenizer = Tokenizer(models.BPE(
-        vocab={token: i for i, token in enumerate(tokens)},
-        merges=[("t", "h")]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False)
-                                  for token in tokens[:2]])
-    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def random_model(family, shape):

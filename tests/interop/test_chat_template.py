@@ -4,6 +4,7 @@ The templates below are our own: each writes its family's format with the
 constructs that the family's published template uses.
 """
 
+import itertools
 import re
 import time
 
@@ -212,16 +213,17 @@ def transformers_text(template, chat, **variables):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("extra", [{}, {"enable_thinking": False},
                                    {"date_string": "2 Feb 2025"}])
-def test_families_equal_transformers(rendered, family, extra):
-    for chat in map(messages, CHATS):
-        for asks in (False, True):
-            given = {"bos_token": "<bos>", "eos_token": "<eos>",
-                     "add_generation_prompt": asks, **extra}
-            variables = {"messages": chat, "tools": None, "documents": None,
-                         **given}
-            answer, = rendered([FAMILIES[family]], variables, now=time.time())
-            expected = transformers_text(FAMILIES[family], chat, **given)
-            assert answer.get("text") == expected, (chat, answer)
+def test_families_equal_transformers(answer_of, family, extra):
+    given = [{"bos_token": "<bos>", "eos_token": "<eos>",
+              "add_generation_prompt": asks, **extra} for asks in (False, True)]
+    cases = list(itertools.product(map(messages, CHATS), given))
+    answers = answer_of("render_templates", [
+        {"template": FAMILIES[family], "now": time.time(),
+         "variables": {"messages": chat, "tools": None, "documents": None,
+                       **variables}} for chat, variables in cases])
+    for (chat, variables), answer in zip(cases, answers, strict=True):
+        expected = transformers_text(FAMILIES[family], chat, **variables)
+        assert answer.get("text") == expected, (chat, answer)
 
 
 def bytes_of(text, spans):

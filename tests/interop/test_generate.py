@@ -2,14 +2,12 @@
 single steps, and greedy text from quantised blocks."""
 
 import json
-import os
-import pathlib
 import subprocess
 
 import pytest
 import torch
 
-from conftest import ROOT
+from conftest import binary
 from test_parity import prompts
 
 SURE = 0.5  # between the two largest logits
@@ -22,9 +20,7 @@ def one_thread(monkeypatch):
 
 
 def distributions(requests):
-    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
-    binary = pathlib.Path(folder) / "token_distribution"
-    done = subprocess.run([binary], input=json.dumps(requests), text=True,
+    done = subprocess.run([binary("token_distribution")], input=json.dumps(requests), text=True,
                           capture_output=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -3,10 +3,7 @@ and llama.cpp."""
 
 import ctypes
 import json
-import os
-import pathlib
 import re
-import subprocess
 
 import gguf
 import numpy as np
@@ -15,6 +12,8 @@ import torch
 from gguf import GGMLQuantizationType as Type
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+
+from conftest import ROOT
 
 TEXTS = [
     "", " ", "Hello, world!", "The year 1984 has 365 days.", "a\tb\r\nc\n\n  d",

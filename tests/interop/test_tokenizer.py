@@ -1,11 +1,7 @@
 """Token ids and chat masks against Hugging Face's tokenizers and llama.cpp."""
 
 import gzip
-import json
-import os
-import pathlib
 import random
-import subprocess
 
 import oracles
 import pytest
@@ -70,20 +66,9 @@ def texts():
 
 
 @pytest.fixture(scope="module")
-def ours(model_path, tmp_path_factory):
+def ours(answer_of, model_path):
     """ours(texts=..., ...): encode_lines' answer."""
-    folder = os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")
-    binary = pathlib.Path(folder) / "encode_lines"
-    path = tmp_path_factory.mktemp("requests") / "request.json"
-
-    def run(**request):
-        path.write_text(json.dumps(request))
-        done = subprocess.run([binary, model_path, path], capture_output=True,
-                              text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
+    return lambda **request: answer_of("encode_lines", request, model_path)
 
 
 @pytest.fixture(scope="module")
