@@ -115,6 +115,7 @@ std::vector<std::vector<int32_t>> Generate(
     for (const std::vector<Sequence*>& group : groups)
       Step(step, config, options, group);
   std::vector<std::vector<int32_t>> generated;
+  generated.reserve(sequences.size());
   for (const Sequence& sequence : sequences)
     generated.emplace_back(sequence.ids.begin() + sequence.prompt_length,
                            sequence.ids.end());

@@ -14,6 +14,7 @@ import json
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -45,6 +46,14 @@ def digest(source):
     return result.hexdigest()
 
 
+def lend_openmp():
+    """Gcc's omp.h, which clang has none of, in a folder without its others."""
+    found = subprocess.check_output(
+        ["g++", "-print-file-name=include/omp.h"], text=True).strip()
+    (STAMPS / "include").mkdir(exist_ok=True)
+    shutil.copy(found, STAMPS / "include")
+
+
 def clang_arguments(command):
     """The compiler's arguments without gcc's precompiled header."""
     kept, words = [], iter(shlex.split(command))
@@ -55,7 +64,7 @@ def clang_arguments(command):
             kept.append(word)
     while not kept[0].endswith("++"):  # what launches the compiler
         kept.pop(0)
-    return kept
+    return kept + ["-isystem", str(STAMPS / "include")]
 
 
 def check(source):
@@ -76,6 +85,7 @@ def folder_of(path):
 def write_commands():
     """Ours of compile_commands.json, as clang reads them; their sources."""
     STAMPS.mkdir(parents=True, exist_ok=True)
+    lend_openmp()
     entries = []
     for entry in json.loads(COMMANDS.read_text()):
         path = pathlib.Path(entry["file"])

@@ -49,6 +49,7 @@ StatusOr<std::vector<TokenizedExample>> ReadDocuments(
 
 PackedBatch PackAll(const std::vector<TokenizedExample>& examples) {
   std::vector<const TokenizedExample*> all;
+  all.reserve(examples.size());
   for (const TokenizedExample& example : examples) all.push_back(&example);
   return PackExamples(all);
 }
