@@ -112,7 +112,10 @@ TEST(JinjaTemplateTest, DepthIsBounded) {
                ::testing::AnyOf(HasSubstr("nest"), HasSubstr("deep")));
   EXPECT_THAT(Render("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{}"),
               too_deep);
-  EXPECT_THAT(Render("{{ " + std::string(5000, '(') + "1 }}", "{}"), too_deep);
+  EXPECT_THAT(Render("{{ " + std::string(5000, '(') + "1" +
+                         std::string(5000, ')') + " }}",
+                     "{}"),
+              too_deep);
   std::string sum = "1";
   for (int i = 0; i < 5000; ++i) sum += "+1";
   EXPECT_THAT(Render("{{ " + sum + " }}", "{}"), too_deep);
