@@ -22,11 +22,12 @@ function(tandem_library name)
   tandem_unity(tandem_${name})
 endfunction()
 
-# tandem_test(FOLDER [REAL_MODEL] DEPS target...): FOLDER_test, one executable of all *_test.cc beside the caller, mirroring
+# tandem_test(FOLDER [REAL_MODEL] [SHARDS n] DEPS target...): FOLDER_test, one executable of all *_test.cc beside the caller, mirroring
 # FOLDER. All its cases are one ctest entry labelled `fast` (LibTorch takes a quarter of a second to load); with REAL_MODEL,
-# cases whose suite name ends in `RealModel` need data/ and are a second one labelled `slow`.
+# cases whose suite name ends in `RealModel` need data/ and are a second one labelled `slow`. SHARDS makes n entries of the
+# fast ones, for several cores.
 function(tandem_test name)
-  cmake_parse_arguments(ARG "REAL_MODEL" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "REAL_MODEL" "SHARDS" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cc")
   add_executable(${name}_test ${sources})
   target_link_libraries(${name}_test PRIVATE ${ARG_DEPS} tandem_options GTest::gmock_main)
@@ -35,7 +36,16 @@ function(tandem_test name)
   # What is tested is optimised, the tests need not be: they compile in two thirds of the time.
   target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
   tandem_unity(${name}_test)
-  tandem_add_cases(${name} ${name}_test fast "-*RealModel*")
+  if(ARG_SHARDS)
+    foreach(shard RANGE 1 ${ARG_SHARDS})
+      tandem_add_cases(${name}.${shard} ${name}_test fast "-*RealModel*")
+      math(EXPR index "${shard} - 1")
+      set_tests_properties(${name}.${shard} PROPERTIES
+        ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+    endforeach()
+  else()
+    tandem_add_cases(${name} ${name}_test fast "-*RealModel*")
+  endif()
   if(ARG_REAL_MODEL)
     tandem_add_cases(${name}_real_model ${name}_test slow "*RealModel*")
   endif()
@@ -46,5 +56,5 @@ function(tandem_add_cases entry executable label filter)
   add_test(NAME ${entry} COMMAND ${executable} --gtest_filter=${filter} --gtest_shuffle
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   # The longest first: cli waits for processes, model cuts files at every place.
-  set_tests_properties(${entry} PROPERTIES LABELS ${label} TIMEOUT 900 COST $<IF:$<STREQUAL:${entry},cli>,2,$<STREQUAL:${entry},model>>)
+  set_tests_properties(${entry} PROPERTIES LABELS ${label} TIMEOUT 900 COST $<IF:$<STREQUAL:${executable},cli_test>,2,$<STREQUAL:${entry},model>>)
 endfunction()

@@ -51,8 +51,9 @@ double Definition(const std::vector<ClientUpdate>& updates,
                   const std::string& name, int64_t element) {
   long double sum = 0;
   for (size_t i = 0; i < updates.size(); ++i) {
-    sum += static_cast<long double>(factors[i]) *
-           ValuesOf(updates[i].delta.at(name))[element];
+    sum +=
+        static_cast<long double>(factors[i]) *
+        updates[i].delta.at(name).contiguous().const_data_ptr<float>()[element];
   }
   return static_cast<double>(sum / denominator);
 }
