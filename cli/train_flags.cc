@@ -80,6 +80,14 @@ void AddRecordFlags(CLI::App& command, TrainFlags& flags) {
                    "product, beside the measured peak, at the end");
 }
 
+template <typename T>
+std::string TextOf(const std::vector<PatternValue<T>>& patterns) {
+  std::string text;
+  for (const auto& [modules, value] : patterns)
+    text += fmt::format("{}={}\n", modules.expression(), value);
+  return text;
+}
+
 void AddOptions(const TrainFlags& flags,
                 std::map<std::string, std::string>& fingerprint) {
   const LoraFlags& lora = flags.lora;
@@ -100,6 +108,8 @@ void AddOptions(const TrainFlags& flags,
   add("--max-grad-norm", lora.trainer.max_grad_norm_l2);
   add("--rank", lora.lora.rank);
   add("--alpha", lora.lora.alpha);
+  add("--rank-pattern", TextOf(lora.lora.rank_pattern));
+  add("--alpha-pattern", TextOf(lora.lora.alpha_pattern));
   add("--rslora", lora.lora.use_rslora);
   add("--dora", lora.lora.use_dora);
   add("--dropout", lora.lora.dropout);

@@ -111,11 +111,18 @@ TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
   }
   EXPECT_FALSE(std::getline(csv, line));
 
-  resumable.insert(resumable.end(), {"--seed", "2"});
-  const CommandResult other =
-      RunTandem(TrainWords("data.jsonl", "other", resumable));
-  EXPECT_EQ(other.code, 1);
-  EXPECT_THAT(other.err, HasSubstr("--seed = 1, now it is 2"));
+  const auto error_with = [&](const Words& more) {
+    Words other = resumable;
+    other.insert(other.end(), more.begin(), more.end());
+    const CommandResult result =
+        RunTandem(TrainWords("data.jsonl", "other", other));
+    EXPECT_EQ(result.code, 1);
+    return result.err;
+  };
+  EXPECT_THAT(error_with({"--seed", "2"}),
+              HasSubstr("--seed = 1, now it is 2"));
+  EXPECT_THAT(error_with({"--rank-pattern", "q_proj=4"}),
+              HasSubstr("--rank-pattern = , now it is q_proj=4"));
 }
 
 TEST_F(TrainTest, MemoryDoesNotGrowWithTheFile) {
