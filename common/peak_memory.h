@@ -7,7 +7,7 @@
 namespace tandem {
 
 // Peak resident set of the whole process so far, in bytes; mapped files count
-// as far as they were touched.
+// as far as they were touched. 0 where the system does not say.
 int64_t PeakRssBytes();
 
 }  // namespace tandem

@@ -52,7 +52,9 @@ for (let i = 0; i < Number(flags.repetitions); ++i) {
   seconds.push(took);
   if (flags["take-turns"]) console.log("done");
 }
-const peak = process.resourceUsage().maxRSS * 1024;
+// Not resourceUsage(): a process inherits maxRSS from the one that starts it.
+const peak =
+    /VmHWM:\s*(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1] * 1024;
 process.stdout.write(
     JSON.stringify({unit: "tokens", units, seconds, peak_rss_bytes: peak,
                     settings: {threads}}) + "\n",
