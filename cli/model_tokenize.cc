@@ -38,8 +38,9 @@ Status TokenizeLines(const Tokenizer& tokenizer,
 }
 
 Status ModelTokenizeMain(const ModelTokenizeFlags& flags) {
-  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                          LoadCheckpoint(flags.model));
+  TANDEM_ASSIGN_OR_RETURN(
+      const Checkpoint checkpoint,
+      LoadCheckpoint(flags.model, GgufMatrices::kKeepBlocks));
   TANDEM_ASSIGN_OR_RETURN(const Tokenizer tokenizer,
                           Tokenizer::Create(checkpoint.tokenizer));
   if (!flags.lines.empty()) return TokenizeLines(tokenizer, flags);
