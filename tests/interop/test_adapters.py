@@ -9,11 +9,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from lora_parity import MODULES, assert_same_gradients, mean_loss
 from oracles import write_tokenizer
 
-
-MODULES = ["q_proj", "k_proj", "v_proj", "o_proj",
-           "gate_proj", "up_proj", "down_proj"]
 VOCABULARY = 300
 DOCUMENTS = [[(7 * i * i + 3 * i + seed) % VOCABULARY for i in range(length)]
              for seed, length in ((0, 14), (1, 23), (2, 9))]
@@ -99,17 +97,6 @@ def relative_error(got, expected):
     return ((got - expected).norm() / expected.norm()).item()
 
 
-def mean_loss(model):
-    """The mean over all targets of the documents."""
-    total, count = 0, 0
-    for ids, first in zip(DOCUMENTS, FIRST_TARGETS):
-        logits = model(torch.tensor([ids])).logits[0, first - 1:-1]
-        total = total + torch.nn.functional.cross_entropy(
-            logits, torch.tensor(ids[first:]), reduction="sum")
-        count += len(ids) - first
-    return total / count
-
-
 def worst_logit_error(ours, model):
     with torch.no_grad():
         return max(relative_error(ours[f"logits.{i}"],
@@ -122,22 +109,11 @@ def test_logits_and_gradients(adapted):
     assert error <= 1e-4
     plain = load_base(adapted.base_folder)
     assert worst_logit_error(adapted.ours, plain) > 100 * error  # it is felt
-    loss = mean_loss(adapted.model)
-    loss.backward()
-    assert abs(adapted.ours["loss"].item() - loss.item()) <= 1e-4
-    errors = {}
-    for name, parameter in adapted.model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        ours = name.replace("vector.default.weight", "vector")
-        got = adapted.ours["grad." + ours.replace(".default", "")]
-        assert got.shape == parameter.shape, name
-        errors[name] = relative_error(got, parameter.grad)
-        assert errors[name] <= 1e-4, name
+    print(f"logits {error:.1e} apart")
+    assert_same_gradients(
+        adapted.ours, adapted.model, DOCUMENTS, FIRST_TARGETS,
+        count=sum(key.startswith("grad.") for key in adapted.ours))
     adapted.model.zero_grad()
-    assert len(errors) == sum(k.startswith("grad.") for k in adapted.ours)
-    print(f"logits {error:.1e}, {len(errors)} gradients "
-          f"{max(errors.values()):.1e} apart")
 
 
 @torch.no_grad()
@@ -177,7 +153,7 @@ def test_twenty_steps_of_lora_plus(variant, base_folder, tmp_path, parity):
     trained = [p for p in adapted.model.parameters() if p.requires_grad]
     losses = []
     for _ in range(20):
-        loss = mean_loss(adapted.model)
+        loss = mean_loss(adapted.model, DOCUMENTS, FIRST_TARGETS)
         losses.append(loss.item())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)

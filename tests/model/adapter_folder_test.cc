@@ -8,6 +8,7 @@
 #include "model/adapter.h"
 #include "model/decoder.h"
 #include "model/safetensors.h"
+#include "tests/testing/identical_tensors.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 #include "tests/testing/tiny_checkpoint.h"
@@ -16,6 +17,7 @@ namespace tandem {
 namespace {
 
 using nlohmann::json;
+using ::tandem::testing::ExpectIdenticalTensors;
 using ::tandem::testing::IsOk;
 using ::tandem::testing::StatusIs;
 using ::tandem::testing::TempFolder;
@@ -72,10 +74,7 @@ TEST_F(AdapterFolderTest, LoadsWhatItSaved) {
   EXPECT_EQ(loaded->options.alpha, 7.5);
   EXPECT_THAT(loaded->options.target_modules,
               ElementsAre("q_proj", "down_proj"));
-  ASSERT_EQ(loaded->tensors.size(), adapter_.tensors.size());
-  for (const auto& [name, tensor] : adapter_.tensors) {
-    EXPECT_TRUE(at::equal(tensor, loaded->tensors.at(name))) << name;
-  }
+  ExpectIdenticalTensors(loaded->tensors, adapter_.tensors);
 }
 
 TEST_F(AdapterFolderTest, WritesTheConfigThatPeftReads) {

@@ -8,12 +8,14 @@
 #include <limits>
 
 #include "model/decoder.h"
+#include "tests/testing/identical_tensors.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tiny_checkpoint.h"
 
 namespace tandem {
 namespace {
 
+using ::tandem::testing::ExpectIdenticalTensors;
 using ::tandem::testing::IsInvalid;
 using ::tandem::testing::IsOk;
 using ::tandem::testing::StatusIs;
@@ -77,9 +79,7 @@ TEST(CreateAdapterTest, EqualSeedsGiveEqualTensors) {
   const auto again = CreateAdapter(SmallConfig(), {}, 5);
   const auto other = CreateAdapter(SmallConfig(), {}, 6);
   ASSERT_THAT(first, IsOk());
-  for (const auto& [name, tensor] : first->tensors) {
-    EXPECT_TRUE(at::equal(tensor, again->tensors.at(name))) << name;
-  }
+  ExpectIdenticalTensors(again->tensors, first->tensors);
   EXPECT_FALSE(at::equal(first->tensors.at(kQProj), other->tensors.at(kQProj)));
   EXPECT_FALSE(at::equal(
       first->tensors.at(kQProj),

@@ -7,6 +7,7 @@
 #include "common/files.h"
 #include "model/gguf_reader.h"
 #include "model/gguf_writer.h"
+#include "tests/testing/identical_tensors.h"
 #include "tests/testing/make_tensor.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
@@ -15,6 +16,7 @@
 namespace tandem {
 namespace {
 
+using ::tandem::testing::ExpectIdenticalTensors;
 using ::tandem::testing::IsOk;
 using ::tandem::testing::RandomTensor;
 using ::tandem::testing::StatusIs;
@@ -87,10 +89,7 @@ TEST_F(LoraGgufTest, LoadAdapterReadsWhatWasSaved) {
   EXPECT_EQ(loaded->options.alpha, 7.5);
   EXPECT_THAT(loaded->options.target_modules,
               ElementsAre("q_proj", "down_proj"));
-  ASSERT_EQ(loaded->tensors.size(), saved.tensors.size());
-  for (const auto& [name, tensor] : saved.tensors) {
-    EXPECT_TRUE(at::equal(tensor, loaded->tensors.at(name))) << name;
-  }
+  ExpectIdenticalTensors(loaded->tensors, saved.tensors);
 }
 
 // The definition in convert_hf_to_gguf.py: reshape(heads, 2, d / 2, r),
