@@ -8,6 +8,8 @@
 #include <limits>
 #include <optional>
 
+#include "model/blocked_attention.h"
+
 namespace tandem {
 namespace {
 
@@ -28,14 +30,14 @@ at::Tensor HeadsOf(const at::Tensor& x, int64_t from, int64_t to,
 
 // Queries [from, to) and the keys [first_key, to) that they see. Causal alone,
 // unless a window keeps some of these keys from some of these queries.
-struct QueryBlock {
+struct FlashBlock {
   int64_t from, to, first_key;
   bool windowed;
 };
 
-std::vector<QueryBlock> QueryBlocks(const std::vector<int64_t>& offsets,
+std::vector<FlashBlock> FlashBlocks(const std::vector<int64_t>& offsets,
                                     int64_t window) {
-  std::vector<QueryBlock> blocks;
+  std::vector<FlashBlock> blocks;
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     const int64_t start = offsets[i], end = offsets[i + 1];
     if (window == 0 || end - start <= window) {
@@ -65,7 +67,7 @@ at::Tensor Hidden(int64_t queries, int64_t keys, int64_t lead, int64_t window) {
 }
 
 // What flash attention adds to the scores of a block; undefined: it is causal.
-std::optional<at::Tensor> MaskOf(const QueryBlock& block, int64_t window,
+std::optional<at::Tensor> MaskOf(const FlashBlock& block, int64_t window,
                                  at::ScalarType dtype) {
   if (!block.windowed) return std::nullopt;
   const int64_t queries = block.to - block.from;
@@ -86,9 +88,19 @@ class CausalAttentionFunction
                             int64_t head_size, double scale, int64_t window) {
     const at::Tensor q = query.contiguous(), k = key.contiguous(),
                      v = value.contiguous();
+    ctx->saved_data["offsets"] = offsets;
+    ctx->saved_data["head_size"] = head_size;
+    ctx->saved_data["scale"] = scale;
+    ctx->saved_data["window"] = window;
+    if (BlocksAttention(q, head_size)) {
+      const AttentionResult result =
+          BlockedAttention(q, k, v, {offsets, head_size, scale, window});
+      ctx->save_for_backward({q, k, v, result.output, result.log_sum_exp});
+      return result.output;
+    }
     at::Tensor output = at::empty_like(q);
     variable_list saved = {q, k, v, output};
-    for (const QueryBlock& block : QueryBlocks(offsets, window)) {
+    for (const FlashBlock& block : FlashBlocks(offsets, window)) {
       auto [rows, log_sum_exp] =
           at::_scaled_dot_product_flash_attention_for_cpu(
               HeadsOf(q, block.from, block.to, head_size),
@@ -100,41 +112,53 @@ class CausalAttentionFunction
       saved.push_back(log_sum_exp);
     }
     ctx->save_for_backward(saved);
-    ctx->saved_data["offsets"] = offsets;
-    ctx->saved_data["head_size"] = head_size;
-    ctx->saved_data["scale"] = scale;
-    ctx->saved_data["window"] = window;
     return output;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const int64_t head_size = ctx->saved_data["head_size"].toInt();
-    const int64_t window = ctx->saved_data["window"].toInt();
-    const double scale = ctx->saved_data["scale"].toDouble();
+    const AttentionPlan plan = {ctx->saved_data["offsets"].toIntVector(),
+                                ctx->saved_data["head_size"].toInt(),
+                                ctx->saved_data["scale"].toDouble(),
+                                ctx->saved_data["window"].toInt()};
     const at::Tensor grad = grads[0].contiguous();
-    variable_list result(7);
-    result[0] = at::empty_like(saved[0]);
+    const AttentionGradients result =
+        BlocksAttention(saved[0], plan.head_size)
+            ? BlockedAttentionBackward(grad, saved[0], saved[1], saved[2],
+                                       {saved[3], saved[4]}, plan)
+            : FlashGradients(grad, saved, plan);
+    variable_list all(7);
+    all[0] = result.query;
+    all[1] = result.key;
+    all[2] = result.value;
+    return all;
+  }
+
+ private:
+  static AttentionGradients FlashGradients(const at::Tensor& grad,
+                                           const variable_list& saved,
+                                           const AttentionPlan& plan) {
     // Blocks share keys: their gradients are summed.
-    for (int i = 1; i < 3; ++i) result[i] = at::zeros_like(saved[i]);
+    AttentionGradients result = {at::empty_like(saved[0]),
+                                 at::zeros_like(saved[1]),
+                                 at::zeros_like(saved[2])};
     size_t next = 4;
-    for (const QueryBlock& block :
-         QueryBlocks(ctx->saved_data["offsets"].toIntVector(), window)) {
+    for (const FlashBlock& block : FlashBlocks(plan.offsets, plan.window)) {
       const auto queries = [&](const at::Tensor& x) {
-        return HeadsOf(x, block.from, block.to, head_size);
+        return HeadsOf(x, block.from, block.to, plan.head_size);
       };
       const auto keys = [&](const at::Tensor& x) {
-        return HeadsOf(x, block.first_key, block.to, head_size);
+        return HeadsOf(x, block.first_key, block.to, plan.head_size);
       };
       auto [dq, dk, dv] =
           at::_scaled_dot_product_flash_attention_for_cpu_backward(
               queries(grad), queries(saved[0]), keys(saved[1]), keys(saved[2]),
               queries(saved[3]), saved[next++], /*dropout_p=*/0,
               /*is_causal=*/!block.windowed,
-              MaskOf(block, window, grad.scalar_type()), scale);
-      queries(result[0]).copy_(dq);
-      keys(result[1]).add_(dk);
-      keys(result[2]).add_(dv);
+              MaskOf(block, plan.window, grad.scalar_type()), plan.scale);
+      queries(result.query).copy_(dq);
+      keys(result.key).add_(dk);
+      keys(result.value).add_(dv);
     }
     return result;
   }

@@ -20,9 +20,9 @@ struct AttentionOptions {
 // head_size]; key, value: [tokens, key_value_heads * head_size]; head h reads
 // key-value head h / (heads / key_value_heads). document_offsets as in
 // PackedBatch. Returns [tokens, heads * head_size]. Differentiable in all
-// three; [tokens, tokens] never exists (LibTorch's flash attention; where a
-// window is shorter than a document, on blocks of queries and the keys in their
-// reach).
+// three; [tokens, tokens] never exists (model/blocked_attention.h where that is
+// faster, else LibTorch's flash attention; where a window is shorter than a
+// document, on blocks of queries and the keys in their reach).
 at::Tensor CausalAttention(const at::Tensor& query, const at::Tensor& key,
                            const at::Tensor& value,
                            const std::vector<int64_t>& document_offsets,

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 
+#include "model/fast_exp.h"
 #include "model/instruction_set.h"
 
 // Each kernel is written once, as an always-inlined body that the compiler
@@ -36,27 +37,6 @@ TANDEM_BODY void DotBody(const T* const* rows, int64_t size, const float* x,
   results[3] = s3;
 }
 
-// e^x to 2 units in the last place; 0 below -88. REQUIRES: -2^21 < x < 88. x is
-// split into n ln 2 + f with |f| <= ln 2 / 2; e^f is Taylor's polynomial. Only
-// integers are compared, which the compiler knows cannot trap.
-TANDEM_BODY float Exp(float x) {
-  constexpr float kRound = 12582912;  // 1.5 * 2^23: adding it rounds to integer
-  const float rounded = x * 1.44269504f + kRound;
-  const float n = rounded - kRound;
-  const float f = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.0f / 5040;
-  p = p * f + 1.0f / 720;
-  p = p * f + 1.0f / 120;
-  p = p * f + 1.0f / 24;
-  p = p * f + 1.0f / 6;
-  p = p * f + 0.5f;
-  p = p * f + 1;
-  p = p * f + 1;
-  const int exponent =
-      std::bit_cast<int>(rounded) - std::bit_cast<int>(kRound) + 127;
-  return p * std::bit_cast<float>(std::clamp(exponent, 0, 254) << 23);
-}
-
 TANDEM_BODY void AttendBody(const float* query, const float* keys,
                             const float* values, int64_t length,
                             int64_t head_size, float scale, float* scores,
@@ -73,7 +53,7 @@ TANDEM_BODY void AttendBody(const float* query, const float* keys,
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t t = 0; t < length; ++t) {
-    scores[t] = Exp(scores[t] - largest);
+    scores[t] = FastExp(scores[t] - largest);
     sum += scores[t];
   }
   std::fill(out, out + head_size, 0.0f);
@@ -85,7 +65,7 @@ TANDEM_BODY void AttendBody(const float* query, const float* keys,
   }
 }
 
-TANDEM_BODY float Sigmoid(float x) { return 1 / (1 + Exp(-x)); }
+TANDEM_BODY float Sigmoid(float x) { return 1 / (1 + FastExp(-x)); }
 
 TANDEM_BODY void SiluBody(float* gate, const float* up, int64_t size) {
 #pragma omp simd

@@ -38,22 +38,26 @@ bool MultipliesNatively(const FrozenWeight& weight) {
          (weight.blocks() || weight.tensor().scalar_type() == at::kBFloat16);
 }
 
-bool IsTensorOf(const FrozenWeight& weight, at::ScalarType dtype) {
-  return !weight.blocks() && weight.tensor().scalar_type() == dtype;
+// True where the weight is multiplied as it is, without tiles of x's dtype.
+bool FitsWhole(const at::Tensor& x, const FrozenWeight& weight) {
+  return !weight.blocks() &&
+         (weight.tensor().scalar_type() == x.scalar_type() ||
+          PacksWell({x, weight.tensor()}));
 }
 
-// x W^T with `x` of the dtype that tiles are made in; into y of any dtype.
-void MultiplyTiles(const at::Tensor& x, const FrozenWeight& weight,
-                   at::Tensor& y) {
-  const at::ScalarType dtype = x.scalar_type();
-  ForEachTile(weight, dtype, [&](int64_t from, const at::Tensor& tile) {
-    at::Tensor columns = y.narrow(1, from, tile.size(0));
-    if (y.scalar_type() == dtype) {
-      at::mm_out(columns, x, tile.t());
-    } else {
-      columns.copy_(at::mm(x, tile.t()));
-    }
-  });
+// y = x W^T + the sum of `more`.
+void MultiplyTransposed(const at::Tensor& x, const FrozenWeight& weight,
+                        std::vector<ProductTerm> more, at::Tensor& y) {
+  if (FitsWhole(x, weight)) {
+    more.insert(more.begin(), {x, weight.tensor().t()});
+    return SumOfProducts(more, /*accumulate=*/false, y);
+  }
+  ForEachTile(weight, x.scalar_type(),
+              [&](int64_t from, const at::Tensor& tile) {
+                at::Tensor columns = y.narrow(1, from, tile.size(0));
+                SumOfProducts({{x, tile.t()}}, /*accumulate=*/false, columns);
+              });
+  if (!more.empty()) SumOfProducts(more, /*accumulate=*/true, y);
 }
 
 }  // namespace
@@ -67,22 +71,18 @@ bool MultipliesBfloat16() {
 #endif
 }
 
-at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight) {
-  if (!MultipliesNatively(weight)) return TimesTransposedExactly(x, weight);
-  const at::Tensor rounded = x.to(at::kBFloat16);
-  if (!weight.blocks())
-    return at::mm(rounded, weight.tensor().t()).to(x.scalar_type());
+at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight,
+                           const std::vector<ProductTerm>& more) {
   at::Tensor y = at::empty({x.size(0), weight.rows()}, x.options());
-  MultiplyTiles(rounded, weight, y);
+  MultiplyTransposed(MultipliesNatively(weight) ? x.to(at::kBFloat16) : x,
+                     weight, more, y);
   return y;
 }
 
 at::Tensor TimesTransposedExactly(const at::Tensor& x,
                                   const FrozenWeight& weight) {
-  if (IsTensorOf(weight, x.scalar_type()))
-    return at::mm(x, weight.tensor().t());
   at::Tensor y = at::empty({x.size(0), weight.rows()}, x.options());
-  MultiplyTiles(x, weight, y);
+  MultiplyTransposed(x, weight, {}, y);
   return y;
 }
 
@@ -96,24 +96,13 @@ at::Tensor RowSquares(const FrozenWeight& weight) {
 
 void AddProduct(const at::Tensor& x, const FrozenWeight& weight,
                 at::Tensor& sum) {
-  const bool native = MultipliesNatively(weight);
-  const at::Tensor rows = native ? x.to(at::kBFloat16) : x;
-  if (IsTensorOf(weight, rows.scalar_type())) {
-    if (native) {
-      sum.add_(at::mm(rows, weight.tensor()));
-    } else {
-      sum.addmm_(rows, weight.tensor());
-    }
-    return;
-  }
+  const at::Tensor rows = MultipliesNatively(weight) ? x.to(at::kBFloat16) : x;
+  if (FitsWhole(rows, weight))
+    return SumOfProducts({{rows, weight.tensor()}}, /*accumulate=*/true, sum);
   ForEachTile(weight, rows.scalar_type(),
               [&](int64_t from, const at::Tensor& tile) {
-                const at::Tensor part = rows.narrow(1, from, tile.size(0));
-                if (native) {
-                  sum.add_(at::mm(part, tile));
-                } else {
-                  sum.addmm_(part, tile);
-                }
+                SumOfProducts({{rows.narrow(1, from, tile.size(0)), tile}},
+                              /*accumulate=*/true, sum);
               });
 }
 

@@ -4,23 +4,28 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "model/frozen_weight.h"
+#include "model/packed_product.h"
 
 namespace tandem {
 
 // Activations are fp32 (fp64 in gradient checks). A bf16 weight is widened, and
-// blocks are dequantised, in tiles that stay in the cache, so that only their
-// rounding, never that of an activation, is felt. Where the processor
-// multiplies bf16 natively, activations, results and dequantised blocks are
-// rounded to it; products are summed in fp32.
+// blocks are dequantised, in tiles or panels that stay in the cache, so that
+// only their rounding, never that of an activation, is felt. Where the
+// processor multiplies bf16 natively, activations, results and dequantised
+// blocks are rounded to it; products are summed in fp32.
 //
 // Not differentiable: callers write their own backward pass.
 
 // True where "bf16" is faster than "fp32": AVX512-BF16 (and so AMX).
 bool MultipliesBfloat16();
 
-// x W^T: x [rows, in], weight [out, in] -> [rows, out] of x's dtype.
-at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight);
+// x W^T and the sum of `more`, terms in x's dtype: x [rows, in], weight
+// [out, in] -> [rows, out] of x's dtype.
+at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight,
+                           const std::vector<ProductTerm>& more = {});
 
 // The same, never rounded to bf16: among rounded logits, two are the largest at
 // 2% of all positions.

@@ -67,7 +67,7 @@ Status CheckGgufTensor(const GgufTensor& tensor, const WeightLayout& weight) {
   return OkStatus();
 }
 
-Status ReadWeights(const GgufFile& file, GgufMatrices matrices,
+Status ReadMatrices(const GgufFile& file, GgufMatrices matrices,
                    Checkpoint& checkpoint) {
   const std::vector<WeightLayout> weights = WeightsOf(checkpoint.config);
   TANDEM_RETURN_IF_ERROR(CheckNames(file, checkpoint.config, weights));
@@ -97,7 +97,7 @@ StatusOr<Checkpoint> CheckpointOf(const GgufFile& file, GgufMatrices matrices) {
                            checkpoint.tokenizer.tokens.size(),
                            checkpoint.config.vocabulary_size);
   }
-  TANDEM_RETURN_IF_ERROR(ReadWeights(file, matrices, checkpoint));
+  TANDEM_RETURN_IF_ERROR(ReadMatrices(file, matrices, checkpoint));
   return checkpoint;
 }
 

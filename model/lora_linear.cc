@@ -48,7 +48,7 @@ at::Tensor Dropped(const at::Tensor& x, const at::Tensor& mask,
 
 // What forward keeps for backward. Without DoRA the last three are empty.
 struct LoraActivations {
-  at::Tensor x, mask, reduced, stacked_a;  // reduced: d A^T of all pairs
+  at::Tensor x, mask, reduced, stacked_a;  // reduced: scale d A^T, all pairs
   variable_list b;
   variable_list gains, norms;  // m / n and n: [out]
   variable_list products;      // d W^T + scale (d A^T) B^T: [tokens, out]
@@ -87,13 +87,25 @@ class LoraLinearFunction
                                const FrozenPointer& frozen_pointer) {
     const Frozen& frozen = *frozen_pointer;
     ctx->saved_data["frozen"] = c10::IValue::make_capsule(frozen_pointer);
-    variable_list outputs;
-    outputs.reserve(frozen.weights.size());
-    for (const FrozenWeight& weight : frozen.weights)
-      outputs.push_back(TimesTransposed(x, weight));
     LoraActivations kept;
     kept.x = x;
-    if (!a.empty()) Adapt(a, b, magnitudes, frozen, kept, outputs);
+    if (!a.empty()) Reduce(a, b, frozen, kept);
+    variable_list outputs;
+    outputs.reserve(frozen.weights.size());
+    size_t j = 0;
+    for (size_t i = 0; i < frozen.weights.size(); ++i) {
+      if (j == frozen.adapted.size() ||
+          frozen.adapted[j] != static_cast<int64_t>(i)) {
+        outputs.push_back(TimesTransposed(x, frozen.weights[i]));
+      } else if (magnitudes.empty()) {
+        outputs.push_back(
+            TimesTransposed(x, frozen.weights[i], {AdapterTerm(kept, j++)}));
+      } else {
+        outputs.push_back(
+            ForwardDora(a[j], b[j], magnitudes[j], j, frozen, kept));
+        ++j;
+      }
+    }
     ctx->save_for_backward(kept.Flat());
     return outputs;
   }
@@ -118,50 +130,47 @@ class LoraLinearFunction
   }
 
  private:
-  // Adds the adapters to `outputs`, which hold x W^T.
-  static void Adapt(at::TensorList a, at::TensorList b,
-                    at::TensorList magnitudes, const Frozen& frozen,
-                    LoraActivations& kept, variable_list& outputs) {
+  // Everything that the adapters need of x.
+  static void Reduce(at::TensorList a, at::TensorList b, const Frozen& frozen,
+                     LoraActivations& kept) {
     const at::Tensor& x = kept.x;
     if (frozen.drops())
       kept.mask = DropoutMask(x.size(0), x.size(1), frozen.dropout.probability,
                               frozen.dropout.seed);
-    const at::Tensor input = Dropped(x, kept.mask, frozen);
     kept.stacked_a = at::cat(a).to(x.scalar_type());
-    kept.reduced = at::mm(input, kept.stacked_a.t());
+    kept.reduced = Product(Dropped(x, kept.mask, frozen), kept.stacked_a.t());
     const std::vector<at::Tensor> parts = SplitRanks(kept.reduced, 1, b);
     for (size_t j = 0; j < b.size(); ++j) {
+      at::Tensor(parts[j]).mul_(frozen.scales[j]);
       kept.b.push_back(b[j].to(x.scalar_type()));
-      at::Tensor& y = outputs[frozen.adapted[j]];
-      if (magnitudes.empty()) {
-        y.addmm_(parts[j], kept.b[j].t(), 1, frozen.scales[j]);
-        continue;
-      }
-      const FrozenWeight& weight = frozen.weights[frozen.adapted[j]];
-      kept.norms.push_back(DoraRowNorms(weight, frozen.row_squares[j], a[j],
-                                        b[j], frozen.scales[j])
-                               .to(x.scalar_type()));
-      kept.gains.push_back(magnitudes[j].to(x.scalar_type()) / kept.norms[j]);
-      AdaptDora(input, weight, parts[j], frozen.scales[j], kept, y);
     }
   }
 
-  // The last pair's, whose y holds x W^T.
-  static void AdaptDora(const at::Tensor& input, const FrozenWeight& weight,
-                        const at::Tensor& reduced, double scale,
-                        LoraActivations& kept, at::Tensor& y) {
-    const at::Tensor& b = kept.b.back();
-    const at::Tensor& gain = kept.gains.back();
+  // scale (d A^T) B^T of the j-th pair.
+  static ProductTerm AdapterTerm(const LoraActivations& kept, size_t j) {
+    return {SplitRanks(kept.reduced, 1, kept.b)[j], kept.b[j].t()};
+  }
+
+  // The j-th pair's output: x W^T + (m / n - 1) d W^T + m / n scale d A^T B^T.
+  static at::Tensor ForwardDora(const at::Tensor& a, const at::Tensor& b,
+                                const at::Tensor& magnitude, size_t j,
+                                const Frozen& frozen, LoraActivations& kept) {
+    const at::Tensor& x = kept.x;
+    const FrozenWeight& weight = frozen.weights[frozen.adapted[j]];
+    kept.norms.push_back(
+        DoraRowNorms(weight, frozen.row_squares[j], a, b, frozen.scales[j])
+            .to(x.scalar_type()));
+    kept.gains.push_back(magnitude.to(x.scalar_type()) / kept.norms[j]);
+    const ProductTerm adapter = AdapterTerm(kept, j);
     if (!kept.mask.defined()) {
-      kept.products.push_back(y.addmm_(reduced, b.t(), 1, scale));
-      y = y * gain;
-      return;
+      kept.products.push_back(TimesTransposed(x, weight, {adapter}));
+      return kept.products[j] * kept.gains[j];
     }
-    at::Tensor product = TimesTransposed(input, weight);
-    y.sub_(product);
-    product.addmm_(reduced, b.t(), 1, scale);
+    at::Tensor product = TimesTransposed(Dropped(x, kept.mask, frozen), weight);
+    at::Tensor y = TimesTransposed(x, weight).sub_(product);
+    SumOfProducts({adapter}, /*accumulate=*/true, product);
     kept.products.push_back(product);
-    y.addcmul_(product, gain);
+    return y.addcmul_(product, kept.gains[j]);
   }
 
   // Gradients of the magnitudes, into the end of `result`. Replaces each
@@ -197,17 +206,17 @@ class LoraLinearFunction
     bool wants_a = false;
     for (size_t j = 0; j < pairs; ++j) {
       const at::Tensor& grad = grads[frozen.adapted[j]];
-      const double scale = frozen.scales[j];
-      into[j].copy_(at::mm(grad, kept.b[j]).mul_(scale));
-      if (ctx->needs_input_grad(1 + pairs + j)) {
-        // MKL takes this order a third faster than grad^T reduced.
-        result[1 + pairs + j] = at::mm(reduced[j].t(), grad).mul_(scale).t();
-      }
+      at::Tensor part = into[j];
+      SumOfProducts({{grad, kept.b[j]}}, /*accumulate=*/false, part);
+      part.mul_(frozen.scales[j]);
+      // Products take this order faster than grad^T reduced.
+      if (ctx->needs_input_grad(1 + pairs + j))
+        result[1 + pairs + j] = Product(reduced[j].t(), grad).t();
       wants_a = wants_a || ctx->needs_input_grad(1 + j);
     }
     if (!wants_a) return;
     const at::Tensor input = Dropped(kept.x, kept.mask, frozen);
-    const auto parts = SplitRanks(at::mm(reduced_grad.t(), input), 0, kept.b);
+    const auto parts = SplitRanks(Product(reduced_grad.t(), input), 0, kept.b);
     for (size_t j = 0; j < pairs; ++j)
       if (ctx->needs_input_grad(1 + j)) result[1 + j] = parts[j];
   }
@@ -217,7 +226,7 @@ class LoraLinearFunction
                                   const ProductGradients& products,
                                   const at::Tensor& reduced_grad) {
     at::Tensor dx = reduced_grad.defined()
-                        ? at::mm(reduced_grad, kept.stacked_a)
+                        ? Product(reduced_grad, kept.stacked_a)
                         : at::zeros_like(kept.x);
     if (kept.mask.defined()) {
       for (size_t i = 0; i < products.dropped.size(); ++i)

@@ -37,6 +37,10 @@ class Row:
     whole_process: bool = False
 
 
+# The weights' type: the peers' folder holds them in it.
+BFLOAT16 = ("--dtype", "bf16")
+
+
 def multiplies_bf16():
     cpu = pathlib.Path("/proc/cpuinfo").read_text()
     return "avx512_bf16" in cpu or "amx_bf16" in cpu
@@ -59,7 +63,8 @@ def training(work, goal, input, *flags, rss_goal=None, name="train", ours=(),
              **peer):
     peers = transformers("train.py", *flags, **{"name": "transformers + PEFT",
                                                 **peer})
-    return Row(name, work, goal, ("train", *ours), peers, input, rss_goal)
+    return Row(name, work, goal, ("train", *BFLOAT16, *ours), peers, input,
+               rss_goal)
 
 
 def llama(work):
@@ -87,18 +92,18 @@ ROWS = (
     training("LoRA step, realistic labels: 8 documents of 20..250 tokens", 2.5,
              "ragged.json", name="train_ragged"),
     Row("distil", "distillation step, 30-layer teacher, 15-layer student", 1.6,
-        ("distil",), transformers("distil.py"), "batch_1x512.json", 0.45),
-    Row("capture", "teacher's top 64 of 512 tokens", 1.15, ("capture",),
+        ("distil", *BFLOAT16), transformers("distil.py"), "batch_1x512.json", 0.45),
+    Row("capture", "teacher's top 64 of 512 tokens", 1.15, ("capture", *BFLOAT16),
         transformers("capture.py"), "prompt_512.json", 0.6),
     Row("decode", "greedy decoding, 128 tokens, from Q4_1", 1.1, ("decode", *BLOCKS),
         (llama("decode"), NODE_LLAMA, *transformers("run_transformers.py")),
         "prompt_64.json"),
-    Row("prompt", "prompt of 512 tokens, last logits", 1.1, ("prompt",),
+    Row("prompt", "prompt of 512 tokens, last logits", 1.1, ("prompt", *BFLOAT16),
         (llama("prompt"),
          *transformers("run_transformers.py", "--work", "prompt")),
         "prompt_512.json"),
     Row("choose", "arc_easy validation by log-likelihood, 200 items", 2,
-        ("choose", *ITEMS), transformers("choose.py", *ITEMS),
+        ("choose", *BFLOAT16, *ITEMS), transformers("choose.py", *ITEMS),
         "../../data/eval/arc_easy/rc_0shot/requests.jsonl.gz"),
     Row("tokenize", "tokenizer, mixed text", 1, ("tokenize",),
         (Peer("tokenizers", ("tokenize_texts.py",)),), "texts.json",
