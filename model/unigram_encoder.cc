@@ -33,12 +33,12 @@ class UnigramEncoder : public TextEncoder {
     scores_.reserve(data.tokens.size());
     double least = std::numeric_limits<double>::infinity();
     for (size_t id = 0; id < data.tokens.size(); ++id) {
-      scores_.push_back(ScoreOf(id));
+      scores_.push_back(Kept(ScoreOf(id)));
       least = std::min(least, data.scores[id]);
       if (!IsFound(data.types[id])) continue;
       trie_.Add(data.tokens[id], static_cast<int32_t>(id));
     }
-    unknown_score_ = least - kUnknownPenalty;
+    unknown_score_ = Kept(least - kUnknownPenalty);
   }
 
   void Encode(std::string_view part, bool is_first, EncoderScratch& scratch,
@@ -70,8 +70,8 @@ class UnigramEncoder : public TextEncoder {
     return kUserDefinedBonus * bytes - kUserDefinedBonus;
   }
 
-  // SentencePiece keeps sums in single precision: of two ways that are as good
-  // the rounding decides.
+  // SentencePiece keeps scores and sums in single precision: of two ways that
+  // are as good the rounding decides.
   double Kept(double score) const {
     return data_.as_sentence_piece ? static_cast<float>(score) : score;
   }
