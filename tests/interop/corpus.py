@@ -93,13 +93,21 @@ def script_strings(pick, count):
     return strings
 
 
+def is_settled(character):
+    """No character that one oracle's version of Unicode knows and another's
+    does not: assigned, or where none will ever be."""
+    return (unicodedata.category(character) not in ("Cn", "Cs") or
+            0x40000 <= ord(character) < 0xE0000 or
+            ord(character) & 0xFFFE == 0xFFFE)
+
+
 def scalar_value(pick, end):
-    code = pick.randrange(end)
-    return " " if 0xD800 <= code < 0xE000 else chr(code)
+    character = chr(pick.randrange(end))
+    return character if is_settled(character) else " "
 
 
 def random_strings(pick, count):
-    """Unicode's scalar values, assigned or not, often of the lower planes."""
+    """Characters of all planes, often of the lower ones."""
     strings = []
     for _ in range(count):
         end = pick.choice([0x100, 0x800, 0x3000, 0x10000, 0x20000, 0x110000])
@@ -129,8 +137,9 @@ def strings():
     found = dictionary_strings(pick, 5500) + code_strings(pick, 5500)
     found += script_strings(pick, 100 * len(SCRIPTS))
     found += random_strings(pick, 3500)
-    found += [sample.decode("utf-8", "replace")
-              for sample in random_bytes(pick, 3500)]
+    decoded = [sample.decode("utf-8", "replace")
+               for sample in random_bytes(pick, 3500)]
+    found += [text for text in decoded if all(map(is_settled, text))]
     assert len(found) > 20000 and len(SCRIPTS) >= 30
     return found
 
