@@ -58,3 +58,25 @@ function(tandem_add_cases entry executable label filter)
   # The longest first: cli waits for processes, model cuts files at every place.
   set_tests_properties(${entry} PROPERTIES LABELS ${label} TIMEOUT 900 COST $<IF:$<STREQUAL:${executable},cli_test>,2,$<STREQUAL:${entry},model>>)
 endfunction()
+
+# tandem_protobuf(FOLDER NAME [GRPC]): adds what protoc makes of FOLDER/NAME.proto to tandem_FOLDER, which includes it as
+# "FOLDER/NAME.pb.h"; with GRPC the services, too.
+function(tandem_protobuf folder name)
+  cmake_parse_arguments(ARG "GRPC" "" "" ${ARGN})
+  set(generated_dir "${CMAKE_BINARY_DIR}/generated")
+  set(stem "${generated_dir}/${folder}/${name}")
+  set(outputs "${stem}.pb.cc" "${stem}.pb.h")
+  set(plugins)
+  if(ARG_GRPC)
+    find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
+    list(APPEND outputs "${stem}.grpc.pb.cc" "${stem}.grpc.pb.h")
+    set(plugins --grpc_out=${generated_dir} --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN})
+  endif()
+  add_custom_command(OUTPUT ${outputs}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${generated_dir}
+    COMMAND protobuf::protoc -I ${CMAKE_SOURCE_DIR} --cpp_out=${generated_dir} ${plugins} ${folder}/${name}.proto
+    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}.proto WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} VERBATIM)
+  target_sources(tandem_${folder} PRIVATE ${outputs})
+  set_source_files_properties(${outputs} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  target_include_directories(tandem_${folder} SYSTEM PUBLIC ${generated_dir})
+endfunction()

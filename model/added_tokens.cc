@@ -5,6 +5,7 @@ namespace tandem {
 void AddedTokens::Split(std::string_view text,
                         const std::function<void(std::string_view)>& on_text,
                         const std::function<void(int32_t)>& on_token) const {
+  if (is_empty_ && !text.empty()) return on_text(text);
   size_t done = 0;
   for (size_t at = 0; at < text.size();) {
     size_t longest = 0;

@@ -13,7 +13,10 @@ namespace tandem {
 class AddedTokens {
  public:
   // REQUIRES: text is not empty.
-  void Add(std::string_view text, int32_t id) { trie_.Add(text, id); }
+  void Add(std::string_view text, int32_t id) {
+    trie_.Add(text, id);
+    is_empty_ = false;
+  }
 
   // Walks through `text` from left to right; where several tokens start, the
   // longest counts. Calls on_text for what lies between (never empty).
@@ -22,6 +25,7 @@ class AddedTokens {
              const std::function<void(int32_t)>& on_token) const;
 
  private:
+  bool is_empty_ = true;
   PrefixTrie trie_;
 };
 

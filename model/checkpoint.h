@@ -39,7 +39,7 @@ enum class GgufMatrices {
 };
 
 // A file ending in .gguf, or a folder with config.json, model.safetensors and
-// tokenizer.json. NotFound, or InvalidArgument naming the file, key or tensor:
+// tokenizer.json or tokenizer.model. NotFound, or InvalidArgument naming the file, key or tensor:
 // missing or misshapen tensors, unknown architecture, tokenizer model or tensor
 // type, anything that ReadSafetensors or ReadGguf refuse.
 StatusOr<Checkpoint> LoadCheckpoint(

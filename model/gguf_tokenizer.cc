@@ -2,6 +2,7 @@
 
 #include "model/merge_scores.h"
 #include "model/pre_tokenizer.h"
+#include "model/sentence_piece_text.h"
 
 namespace tandem {
 namespace {
@@ -105,6 +106,7 @@ Status CheckExportable(const TokenizerData& data, int64_t vocabulary_size) {
                            data.tokens.size(), data.types.size(),
                            vocabulary_size);
   }
+  TANDEM_RETURN_IF_ERROR(CheckHasOtherForm(data));
   if (data.model == TokenizerModel::kUnigram) {
     return InvalidArgument("a unigram tokenizer has no GGUF form here");
   }

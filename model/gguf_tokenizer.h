@@ -19,7 +19,8 @@ StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file);
 // Adds the keys of a tokenizer, filled up with unused tokens to the number of
 // rows that the embedding table has: llama.cpp wants a token for each.
 // InvalidArgument: what llama.cpp has no name for (unigram, a text that gets a
-// prefix by Metaspace's rules), more tokens than `vocabulary_size`.
+// prefix by Metaspace's rules, what CheckHasOtherForm refuses), more tokens
+// than `vocabulary_size`.
 Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
                     GgufWriter& writer);
 

@@ -1,5 +1,6 @@
 // SentencePiece's BPE (Kudo and Richardson, 2018), as llama.cpp runs it from
 // scores and Hugging Face from merges.
+#include "model/added_tokens.h"
 #include "model/byte_pair_merges.h"
 #include "model/joined_characters.h"
 #include "model/sentence_piece_text.h"
@@ -19,14 +20,26 @@ class SentencePieceEncoder : public TextEncoder {
         merges_(std::move(merges)) {
     for (size_t id = 0; id < data.tokens.size(); ++id) {
       if (IsTextToken(data.types[id])) joined_.AddToken(data.tokens[id]);
+      if (data.as_sentence_piece && data.types[id] == TokenType::kUserDefined) {
+        user_defined_.Add(data.tokens[id], static_cast<int32_t>(id));
+      }
     }
   }
 
   void Encode(std::string_view part, bool is_first, EncoderScratch& scratch,
               std::vector<int32_t>* ids) const override {
     MarkSpaces(data_, part, is_first, &scratch.buffer, &scratch.normalized);
-    const std::string_view text = scratch.normalized;
     const size_t begin = ids->size();
+    user_defined_.Split(
+        scratch.normalized,
+        [&](std::string_view text) { EncodeWords(text, begin, scratch, ids); },
+        [&](int32_t id) { ids->push_back(id); });
+  }
+
+ private:
+  // `begin`: where the part's ids begin.
+  void EncodeWords(std::string_view text, size_t begin, EncoderScratch& scratch,
+                   std::vector<int32_t>* ids) const {
     for (size_t at = 0; at < text.size();) {
       const size_t end = WordEnd(text, at);
       EncodeWord(text.substr(at, end - at), begin, scratch, ids);
@@ -34,7 +47,6 @@ class SentencePieceEncoder : public TextEncoder {
     }
   }
 
- private:
   bool IsCut(char32_t before, char32_t after) const {
     if (data_.split_at_spaces && after == kMark) return true;
     return !joined_.MayContain(before, after);
@@ -52,7 +64,6 @@ class SentencePieceEncoder : public TextEncoder {
     return at;
   }
 
-  // `begin`: where the part's ids begin.
   void EncodeWord(std::string_view word, size_t begin, EncoderScratch& scratch,
                   std::vector<int32_t>* ids) const {
     // Whether its unknown token joins the one before is no matter of the word.
@@ -102,6 +113,7 @@ class SentencePieceEncoder : public TextEncoder {
   const TokenizerData& data_;
   const TokenIndex& index_;
   UnknownCharacters unknown_;
+  AddedTokens user_defined_;  // those of the marked text
   BytePairMerges merges_;
   JoinedCharacters joined_;
 };

@@ -30,11 +30,24 @@ int32_t IdOfByte(const TokenizerData& data, const TokenIndex& index,
   return id != kNoToken && data.types[id] == TokenType::kByte ? id : kNoToken;
 }
 
+// Removes spaces at the front.
+void SkipSpaces(std::string_view* text) {
+  text->remove_prefix(std::min(text->find_first_not_of(' '), text->size()));
+}
+
+// Removes marks at the end, also such as the text itself has.
+void DropMarksAtEnd(std::string* marked) {
+  while (marked->ends_with(kSpaceMark)) {
+    marked->resize(marked->size() - kSpaceMark.size());
+  }
+}
+
 }  // namespace
 
 void MarkSpaces(const TokenizerData& data, std::string_view part, bool is_first,
                 std::string* storage, std::string* marked) {
   if (data.normalize_nfc) part = AsNfc(part, storage);
+  if (data.collapse_spaces) SkipSpaces(&part);
   marked->clear();
   if (WantsPrefix(data.space_prefix, part, is_first)) *marked = kSpaceMark;
   while (!part.empty()) {
@@ -44,7 +57,9 @@ void MarkSpaces(const TokenizerData& data, std::string_view part, bool is_first,
     if (part.empty()) break;
     marked->append(kSpaceMark);
     part.remove_prefix(1);
+    if (data.collapse_spaces) SkipSpaces(&part);
   }
+  if (data.collapse_spaces) DropMarksAtEnd(marked);
 }
 
 std::string UnmarkSpaces(std::string_view token) {
@@ -56,6 +71,21 @@ std::string UnmarkSpaces(std::string_view token) {
     token.remove_prefix(at + kSpaceMark.size());
   }
   return text.append(token);
+}
+
+Status CheckHasOtherForm(const TokenizerData& data) {
+  if (data.collapse_spaces) {
+    return InvalidArgument(
+        "a tokenizer that drops spaces (remove_extra_whitespaces) has no form "
+        "but tokenizer.model");
+  }
+  const auto found =
+      std::find(data.types.begin(), data.types.end(), TokenType::kUserDefined);
+  if (!data.as_sentence_piece || found == data.types.end()) return OkStatus();
+  return InvalidArgument(
+      "token {} is user-defined as SentencePiece has it, which has no form but "
+      "tokenizer.model",
+      found - data.types.begin());
 }
 
 UnknownCharacters::UnknownCharacters(const TokenizerData& data,

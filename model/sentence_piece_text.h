@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/status.h"
 #include "model/token_index.h"
 #include "model/tokenizer_data.h"
 
@@ -14,8 +15,9 @@ namespace tandem {
 
 inline constexpr std::string_view kSpaceMark = "\u2581";
 
-// *marked becomes `part` with its prefix, in form C where data says so, and
-// with marks for spaces. `storage` is for work. REQUIRES: valid UTF-8.
+// *marked becomes `part` with its prefix, in form C and without needless spaces
+// where data says so, and with marks for spaces. `storage` is for work.
+// REQUIRES: valid UTF-8.
 void MarkSpaces(const TokenizerData& data, std::string_view part, bool is_first,
                 std::string* storage, std::string* marked);
 
@@ -27,6 +29,10 @@ inline bool IsTextToken(TokenType type) {
   return type == TokenType::kNormal || type == TokenType::kUserDefined ||
          type == TokenType::kUnused;
 }
+
+// InvalidArgument: what no file but a tokenizer.model can say, spaces that are
+// dropped or user-defined tokens found as SentencePiece finds them.
+Status CheckHasOtherForm(const TokenizerData& data);
 
 // Ids for characters that have no token.
 class UnknownCharacters {

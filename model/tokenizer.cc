@@ -106,6 +106,8 @@ void Tokenizer::Impl::AddTokens() {
   for (size_t i = 0; i < data.tokens.size(); ++i) {
     if (!IsAddedToken(data.types[i])) continue;
     const auto id = static_cast<int32_t>(i);
+    // Those are the encoder's.
+    if (!IsControlToken(data.types[i]) && data.as_sentence_piece) continue;
     with_control.Add(data.tokens[i], id);
     if (!IsControlToken(data.types[i])) user_defined.Add(data.tokens[i], id);
   }

@@ -57,9 +57,14 @@ struct TokenizerData {
 
   // The others alone.
   SpacePrefix space_prefix = SpacePrefix::kNone;
+  bool collapse_spaces = false;  // those around the text go, runs become one
   bool split_at_spaces = false;  // no token reaches across a space
-  bool byte_fallback = false;    // unknown characters become tokens "<0xE2>"
-  bool fuse_unknown = true;      // neighbours that stay unknown are one token
+  // As SentencePiece where others differ: user-defined tokens are looked for in
+  // the marked text, and what follows one is no new part; kUnigram sums scores
+  // in single precision and never takes unused tokens.
+  bool as_sentence_piece = false;
+  bool byte_fallback = false;  // unknown characters become tokens "<0xE2>"
+  bool fuse_unknown = true;    // neighbours that stay unknown are one token
 
   std::string
       chat_template;  // Jinja source, see chat_format.h; exported as it is

@@ -25,7 +25,7 @@ Status ApplyTokenizerConfig(std::string_view text, TokenizerData& data);
 
 // The way back, as transformers reads them. InvalidArgument: a pre-tokenizer
 // without a Hugging Face form, merges that are not two tokens, text that is not
-// UTF-8.
+// UTF-8, what CheckHasOtherForm refuses.
 StatusOr<std::string> FormatTokenizerJson(const TokenizerData& data);
 StatusOr<std::string> FormatTokenizerConfig(const TokenizerData& data,
                                             int64_t context_length);

@@ -1,5 +1,6 @@
 #include "model/json_fields.h"
 #include "model/merge_scores.h"
+#include "model/sentence_piece_text.h"
 #include "model/tokenizer_json.h"
 #include "model/tokenizer_json_parts.h"
 
@@ -137,6 +138,7 @@ Json Roles(const TokenizerData& data) {
 
 StatusOr<std::string> FormatTokenizerJson(const TokenizerData& data) {
   TANDEM_RETURN_IF_ERROR(CheckSpecialIds(data));
+  TANDEM_RETURN_IF_ERROR(CheckHasOtherForm(data));
   Json document = {{"version", "1.0"},
                    {"truncation", nullptr},
                    {"padding", nullptr},

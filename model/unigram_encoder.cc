@@ -1,5 +1,6 @@
 // The unigram language model's segmentation (Kudo, 2018) by Viterbi's
-// algorithm, as Hugging Face runs it: its scores are summed in its order.
+// algorithm, as Hugging Face and SentencePiece run it: scores are summed in
+// their order.
 #include <algorithm>
 #include <limits>
 
@@ -13,6 +14,9 @@ namespace {
 
 // SentencePiece's: an unknown character costs this more than the worst token.
 constexpr double kUnknownPenalty = 10;
+// SentencePiece's for each byte after the first of a user-defined token. Other
+// scores are below 0, so that these are taken wherever they stand.
+constexpr double kUserDefinedBonus = 0.1;
 
 // The best way to get to a place of the text.
 struct BestPath {
@@ -26,13 +30,15 @@ class UnigramEncoder : public TextEncoder {
  public:
   UnigramEncoder(const TokenizerData& data, const TokenIndex& index)
       : data_(data), unknown_(data, index) {
+    scores_.reserve(data.tokens.size());
     double least = std::numeric_limits<double>::infinity();
     for (size_t id = 0; id < data.tokens.size(); ++id) {
+      scores_.push_back(Kept(ScoreOf(id)));
       least = std::min(least, data.scores[id]);
-      if (!IsTextToken(data.types[id])) continue;
+      if (!IsFound(data.types[id])) continue;
       trie_.Add(data.tokens[id], static_cast<int32_t>(id));
     }
-    unknown_score_ = least - kUnknownPenalty;
+    unknown_score_ = Kept(least - kUnknownPenalty);
   }
 
   void Encode(std::string_view part, bool is_first, EncoderScratch& scratch,
@@ -49,6 +55,27 @@ class UnigramEncoder : public TextEncoder {
   }
 
  private:
+  bool IsFound(TokenType type) const {
+    const bool is_dropped =
+        type == TokenType::kUnused && data_.as_sentence_piece;
+    return IsTextToken(type) && !is_dropped;
+  }
+
+  double ScoreOf(size_t id) const {
+    if (!data_.as_sentence_piece ||
+        data_.types[id] != TokenType::kUserDefined) {
+      return data_.scores[id];
+    }
+    const auto bytes = static_cast<double>(data_.tokens[id].size());
+    return kUserDefinedBonus * bytes - kUserDefinedBonus;
+  }
+
+  // SentencePiece keeps scores and sums in single precision: of two ways that
+  // are as good the rounding decides.
+  double Kept(double score) const {
+    return data_.as_sentence_piece ? static_cast<float>(score) : score;
+  }
+
   void EncodeCached(std::string_view piece, EncoderScratch& scratch,
                     std::vector<int32_t>* ids) const {
     if (scratch.words.Append(piece, ids)) return;
@@ -83,12 +110,12 @@ class UnigramEncoder : public TextEncoder {
       bool is_known = false;
       const auto offer = [&](size_t bytes, double score, int32_t id) {
         BestPath& target = best[at + bytes];
-        score += best[at].score;
+        score = Kept(score + best[at].score);
         if (target.begin != BestPath::kNowhere && score <= target.score) return;
         target = {score, at, id};
       };
       trie_.ForEachAt(piece, at, [&](size_t bytes, int32_t id) {
-        offer(bytes, data_.scores[id], id);
+        offer(bytes, scores_[id], id);
         is_known |= bytes == character;
       });
       if (!is_known) offer(character, unknown_score_, kNoToken);
@@ -100,6 +127,7 @@ class UnigramEncoder : public TextEncoder {
   const TokenizerData& data_;
   UnknownCharacters unknown_;
   PrefixTrie trie_;
+  std::vector<double> scores_;  // by id
   double unknown_score_ = 0;
 };
 

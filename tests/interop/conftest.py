@@ -18,6 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "interop"
 MODEL = ROOT / "data" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+GEMMA = ROOT / "data" / "models" / "gemma-3-270m-q4_k_m.gguf"
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
-// Our tokenizer as test_tokenizer.py asks it. usage: encode_lines
-// MODEL.gguf REQUEST.json, a file with an object of
+// Our tokenizer as test_tokenizer.py asks it. usage: encode_lines MODEL
+// REQUEST.json: a GGUF file or a folder with the tokenizer's files (no weights
+// are read), and a file with an object of
 //   texts    strings to encode
 //   bytes    the same in hexadecimal, for what is no UTF-8
 //   special  true: the text of control tokens becomes their ids
@@ -8,12 +9,14 @@
 // Prints {"ids": [[...]], "bytes": [[...]], "chats": [{"tokens", "is_target",
 // "target_bytes", "prompt"} or {"error"}]}, in their order.
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "common/files.h"
 #include "model/chat_template.h"
 #include "model/gguf_tokenizer.h"
+#include "model/tokenizer_folder.h"
 
 namespace tandem {
 namespace {
@@ -66,9 +69,14 @@ json Answer(const Tokenizer& tokenizer, const json& request) {
   return answer;
 }
 
-Status Run(const std::string& model, const std::string& request) {
+StatusOr<TokenizerData> LoadData(const std::string& model) {
+  if (std::filesystem::is_directory(model)) return LoadTokenizerFiles(model);
   TANDEM_ASSIGN_OR_RETURN(const GgufFile file, ReadGguf(model));
-  TANDEM_ASSIGN_OR_RETURN(TokenizerData data, TokenizerOfGguf(file));
+  return TokenizerOfGguf(file);
+}
+
+Status Run(const std::string& model, const std::string& request) {
+  TANDEM_ASSIGN_OR_RETURN(TokenizerData data, LoadData(model));
   TANDEM_ASSIGN_OR_RETURN(const std::string text, ReadFile(request));
   const json parsed = json::parse(text);
   data.chat_template = parsed.value("chat_template", data.chat_template);
@@ -83,7 +91,7 @@ Status Run(const std::string& model, const std::string& request) {
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::cerr << "usage: encode_lines MODEL.gguf REQUEST.json\n";
+    std::cerr << "usage: encode_lines MODEL REQUEST.json\n";
     return 2;
   }
   const tandem::Status status = tandem::CatchExceptions(

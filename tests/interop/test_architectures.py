@@ -9,11 +9,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from conftest import CACHE, ROOT
+from conftest import CACHE, GEMMA
 from lora_parity import assert_same_gradients, with_random_lora
 from oracles import write_tokenizer
 
-GEMMA = ROOT / "data" / "models" / "gemma-3-270m-q4_k_m.gguf"
 VOCABULARY = 300
 
 # What a shape does not name is this.
