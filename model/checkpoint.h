@@ -39,9 +39,10 @@ enum class GgufMatrices {
 };
 
 // A file ending in .gguf, or a folder with config.json, model.safetensors and
-// tokenizer.json or tokenizer.model. NotFound, or InvalidArgument naming the file, key or tensor:
-// missing or misshapen tensors, unknown architecture, tokenizer model or tensor
-// type, anything that ReadSafetensors or ReadGguf refuse.
+// tokenizer.json or tokenizer.model. NotFound, or InvalidArgument naming the
+// file, key or tensor: missing or misshapen tensors, unknown architecture,
+// tokenizer model or tensor type, anything that ReadSafetensors or ReadGguf
+// refuse.
 StatusOr<Checkpoint> LoadCheckpoint(
     const std::filesystem::path& path,
     GgufMatrices matrices = GgufMatrices::kDequantise);

@@ -11,11 +11,12 @@
 
 namespace tandem {
 
-// A tokenizer.json with a byte-level BPE: tokens, types, merges, pre-tokenizer,
-// and what its post-processor says of a leading token. Merges may be "a b" or
-// ["a", "b"]. InvalidArgument, naming the part: another model, normaliser,
-// pre-tokenizer or post-processor, BPE options that change ids, token ids that
-// are not 0 .. n-1.
+// A tokenizer.json with a byte-level BPE, a SentencePiece BPE or a unigram:
+// tokens, types, merges or scores, pre-tokenizer, and what its post-processor
+// says of a leading token. Merges may be "a b" or ["a", "b"]. InvalidArgument,
+// naming the part: another model, normaliser, pre-tokenizer or post-processor,
+// options that change ids, token ids that are not 0 .. n-1, added tokens that
+// strip the text around them or that a normaliser changes.
 StatusOr<TokenizerData> ParseTokenizerJson(std::string_view text);
 
 // Adds what tokenizer_config.json or special_tokens_map.json say: the bos, eos,

@@ -79,7 +79,23 @@ class TokenTable {
   std::unordered_map<int64_t, std::pair<std::string, TokenType>> by_id_;
 };
 
-Status AddAddedToken(const Json& token, TokenTable& table) {
+// Of a text that normalisers change only a normalised form would be found.
+Status CheckUnchanged(const std::string& text, const Json& token,
+                      const TokenizerData& data) {
+  TANDEM_ASSIGN_OR_RETURN(const bool normalized,
+                          BoolField(token, "normalized", false));
+  const bool is_changed = data.space_prefix == SpacePrefix::kEveryPart ||
+                          text.find(' ') != std::string::npos;
+  if (!normalized || !is_changed) return OkStatus();
+  return InvalidArgument(
+      "added token '{}' with normalized = true is not supported after a "
+      "normalizer that marks spaces",
+      text);
+}
+
+// `data` has the tokenizer's text parts.
+Status AddAddedToken(const Json& token, bool marks_spaces,
+                     const TokenizerData& data, TokenTable& table) {
   if (!token.is_object() || !token.contains("id") ||
       !HasField(token, "content")) {
     return InvalidArgument("an added token has no id or no content");
@@ -92,6 +108,9 @@ Status AddAddedToken(const Json& token, TokenTable& table) {
   }
   TANDEM_ASSIGN_OR_RETURN(const bool special,
                           BoolField(token, "special", false));
+  if (marks_spaces && !special) {
+    TANDEM_RETURN_IF_ERROR(CheckUnchanged(text, token, data));
+  }
   return table.Add(text, token["id"],
                    special ? TokenType::kControl : TokenType::kUserDefined);
 }
@@ -144,8 +163,10 @@ Status ReadTokens(const Json& document, TokenizerData& data) {
     if (!document["added_tokens"].is_array()) {
       return InvalidArgument("added_tokens is not an array");
     }
+    const bool marks_spaces = data.model != TokenizerModel::kByteLevelBpe &&
+                              HasField(document, "normalizer");
     for (const Json& token : document["added_tokens"]) {
-      TANDEM_RETURN_IF_ERROR(AddAddedToken(token, table));
+      TANDEM_RETURN_IF_ERROR(AddAddedToken(token, marks_spaces, data, table));
     }
   }
   TANDEM_RETURN_IF_ERROR(table.MoveTo(data));

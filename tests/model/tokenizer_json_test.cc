@@ -197,6 +197,26 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"AddedTokenStrips", "/added_tokens/0/lstrip", "true", "lstrip"}),
     [](const auto& info) { return info.param.name; });
 
+// Hugging Face would look for "▁<tool>".
+TEST(TokenizerJsonRefuses, AddedTokensThatANormalizerChanges) {
+  Json document = Document();
+  document["pre_tokenizer"] = nullptr;
+  document["decoder"] = nullptr;
+  document["normalizer"] = Json::parse(R"({"type": "Sequence", "normalizers": [
+      {"type": "Prepend", "prepend": "▁"},
+      {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]})");
+  EXPECT_THAT(StatusOfParsing(document), IsOk());
+  document["added_tokens"][1]["normalized"] = true;
+  EXPECT_THAT(StatusOfParsing(document),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("'<tool>' with normalized = true")));
+  document["normalizer"]["normalizers"].erase(0);
+  EXPECT_THAT(StatusOfParsing(document), IsOk());
+  document["added_tokens"][1]["content"] = "a tool";
+  EXPECT_THAT(StatusOfParsing(document),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("'a tool'")));
+}
+
 TEST(TokenizerJsonRefuses, TextThatIsNotJson) {
   EXPECT_THAT(ParseTokenizerJson("{"), StatusIs(StatusCode::kInvalidArgument));
   EXPECT_THAT(ParseTokenizerJson("[]"), StatusIs(StatusCode::kInvalidArgument));
