@@ -122,8 +122,28 @@ class Pass {
     return weight.defined() ? RmsNorm(x, weight, config_.rms_norm_epsilon) : x;
   }
 
+  // The same as what projections read: `x` is kept, its norm is not.
+  LinearInput Normed(const at::Tensor& x, const at::Tensor& weight) const {
+    return {Norm(x, weight),
+            {x},
+            [weight, epsilon = config_.rms_norm_epsilon](
+                const std::vector<at::Tensor>& kept) {
+              return RmsNorm(kept[0], weight, epsilon);
+            }};
+  }
+
+  LinearInput Gated(const at::Tensor& gate, const at::Tensor& up) const {
+    const auto activation =
+        architecture_.activation == Activation::kSilu ? SwiGlu : GeGlu;
+    return {activation(gate, up),
+            {gate, up},
+            [activation](const std::vector<at::Tensor>& kept) {
+              return activation(kept[0], kept[1]);
+            }};
+  }
+
   std::vector<at::Tensor> Project(
-      const at::Tensor& x,
+      const LinearInput& x,
       std::initializer_list<const AdaptableLinear*> linears) const {
     std::vector<LoraProjection> projections;
     projections.reserve(linears.size());
@@ -149,8 +169,7 @@ class Pass {
 
   at::Tensor Attention(const LayerWeights& w, int64_t layer,
                        const at::Tensor& h) const {
-    const at::Tensor x = Norm(h, w.attention_norm);
-    const auto qkv = Project(x, {&w.q, &w.k, &w.v});
+    const auto qkv = Project(Normed(h, w.attention_norm), {&w.q, &w.k, &w.v});
     const AttentionOptions options = {
         .scale = config_.ScoreScale(),
         .window = config_.IsWindowed(layer) ? config_.sliding_window : 0};
@@ -159,11 +178,9 @@ class Pass {
   }
 
   at::Tensor FeedForward(const LayerWeights& w, const at::Tensor& h) const {
-    const at::Tensor x = Norm(h, w.feed_forward_norm);
-    const auto gate_up = Project(x, {&w.gate, &w.up});
-    const auto gate =
-        architecture_.activation == Activation::kSilu ? SwiGlu : GeGlu;
-    return Project(gate(gate_up[0], gate_up[1]), {&w.down})[0];
+    const auto gate_up =
+        Project(Normed(h, w.feed_forward_norm), {&w.gate, &w.up});
+    return Project(Gated(gate_up[0], gate_up[1]), {&w.down})[0];
   }
 
   const DecoderConfig& config_;

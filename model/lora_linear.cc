@@ -22,7 +22,13 @@ struct Frozen : torch::CustomClassHolder {
   std::vector<double> scales;
   std::vector<at::Tensor> row_squares;
   LoraDropout dropout;
+  // What the input is made of, until the forward pass has saved it, and how.
+  variable_list sources;
+  decltype(LinearInput::recipe) recipe;
 
+  at::Tensor InputOf(const variable_list& from) const {
+    return recipe ? recipe(from) : from.front();
+  }
   bool drops() const { return dropout.probability > 0 && !adapted.empty(); }
 };
 using FrozenPointer = c10::intrusive_ptr<Frozen>;
@@ -46,27 +52,35 @@ at::Tensor Dropped(const at::Tensor& x, const at::Tensor& mask,
   return x.mul(mask).div_(1 - frozen.dropout.probability);
 }
 
-// What forward keeps for backward. Without DoRA the last three are empty.
+// What forward keeps for backward. Without DoRA the last three are empty; all
+// are where no projection is adapted.
 struct LoraActivations {
-  at::Tensor x, mask, reduced, stacked_a;  // reduced: scale d A^T, all pairs
+  at::Tensor mask, reduced, stacked_a;  // reduced: scale d A^T, all pairs
   variable_list b;
+  variable_list sources;       // of x
   variable_list gains, norms;  // m / n and n: [out]
   variable_list products;      // d W^T + scale (d A^T) B^T: [tokens, out]
 
+  // All of it in a row; the last three lists are as long as b.
   variable_list Flat() const {
-    variable_list all = {x, mask, reduced, stacked_a};
-    for (const variable_list* list : {&b, &gains, &norms, &products})
+    variable_list all = {mask, reduced, stacked_a};
+    for (const variable_list* list : {&b, &sources, &gains, &norms, &products})
       all.insert(all.end(), list->begin(), list->end());
     return all;
   }
-  static LoraActivations FromFlat(const variable_list& all, size_t pairs) {
-    LoraActivations a{all[0], all[1], all[2], all[3], {}, {}, {}, {}};
-    auto next = all.begin() + 4;
-    for (variable_list* list : {&a.b, &a.gains, &a.norms, &a.products}) {
-      if (next == all.end()) break;
-      list->assign(next, next + static_cast<std::ptrdiff_t>(pairs));
-      next += static_cast<std::ptrdiff_t>(pairs);
-    }
+  static LoraActivations FromFlat(const variable_list& all, size_t pairs,
+                                  size_t sources) {
+    LoraActivations a{all[0], all[1], all[2], {}, {}, {}, {}, {}};
+    auto next = all.begin() + 3;
+    const auto take = [&](variable_list& list, size_t count) {
+      if (next == all.end()) return;
+      list.assign(next, next + static_cast<std::ptrdiff_t>(count));
+      next += static_cast<std::ptrdiff_t>(count);
+    };
+    take(a.b, pairs);
+    take(a.sources, sources);
+    for (variable_list* list : {&a.gains, &a.norms, &a.products})
+      take(*list, pairs);
     return a;
   }
 };
@@ -88,8 +102,10 @@ class LoraLinearFunction
     const Frozen& frozen = *frozen_pointer;
     ctx->saved_data["frozen"] = c10::IValue::make_capsule(frozen_pointer);
     LoraActivations kept;
-    kept.x = x;
-    if (!a.empty()) Reduce(a, b, frozen, kept);
+    if (!a.empty()) {
+      kept.sources = frozen.recipe ? frozen_pointer->sources : variable_list{x};
+      Reduce(x, a, b, frozen, kept);
+    }
     variable_list outputs;
     outputs.reserve(frozen.weights.size());
     size_t j = 0;
@@ -102,11 +118,13 @@ class LoraLinearFunction
             TimesTransposed(x, frozen.weights[i], {AdapterTerm(kept, j++)}));
       } else {
         outputs.push_back(
-            ForwardDora(a[j], b[j], magnitudes[j], j, frozen, kept));
+            ForwardDora(x, a[j], b[j], magnitudes[j], j, frozen, kept));
         ++j;
       }
     }
     ctx->save_for_backward(kept.Flat());
+    ctx->saved_data["sources"] = static_cast<int64_t>(kept.sources.size());
+    frozen_pointer->sources.clear();
     return outputs;
   }
 
@@ -114,8 +132,8 @@ class LoraLinearFunction
     const auto& frozen =
         static_cast<const Frozen&>(*ctx->saved_data["frozen"].toCapsule());
     const size_t pairs = frozen.adapted.size();
-    const LoraActivations kept =
-        LoraActivations::FromFlat(ctx->get_saved_variables(), pairs);
+    const LoraActivations kept = LoraActivations::FromFlat(
+        ctx->get_saved_variables(), pairs, ctx->saved_data["sources"].toInt());
     variable_list result(1 + 2 * pairs + kept.norms.size() + 1);
     ProductGradients products{grads, variable_list(grads.size())};
     at::Tensor reduced_grad;
@@ -131,9 +149,8 @@ class LoraLinearFunction
 
  private:
   // Everything that the adapters need of x.
-  static void Reduce(at::TensorList a, at::TensorList b, const Frozen& frozen,
-                     LoraActivations& kept) {
-    const at::Tensor& x = kept.x;
+  static void Reduce(const at::Tensor& x, at::TensorList a, at::TensorList b,
+                     const Frozen& frozen, LoraActivations& kept) {
     if (frozen.drops())
       kept.mask = DropoutMask(x.size(0), x.size(1), frozen.dropout.probability,
                               frozen.dropout.seed);
@@ -152,10 +169,10 @@ class LoraLinearFunction
   }
 
   // The j-th pair's output: x W^T + (m / n - 1) d W^T + m / n scale d A^T B^T.
-  static at::Tensor ForwardDora(const at::Tensor& a, const at::Tensor& b,
+  static at::Tensor ForwardDora(const at::Tensor& x, const at::Tensor& a,
+                                const at::Tensor& b,
                                 const at::Tensor& magnitude, size_t j,
                                 const Frozen& frozen, LoraActivations& kept) {
-    const at::Tensor& x = kept.x;
     const FrozenWeight& weight = frozen.weights[frozen.adapted[j]];
     kept.norms.push_back(
         DoraRowNorms(weight, frozen.row_squares[j], a, b, frozen.scales[j])
@@ -215,7 +232,8 @@ class LoraLinearFunction
       wants_a = wants_a || ctx->needs_input_grad(1 + j);
     }
     if (!wants_a) return;
-    const at::Tensor input = Dropped(kept.x, kept.mask, frozen);
+    const at::Tensor input =
+        Dropped(frozen.InputOf(kept.sources), kept.mask, frozen);
     const auto parts = SplitRanks(Product(reduced_grad.t(), input), 0, kept.b);
     for (size_t j = 0; j < pairs; ++j)
       if (ctx->needs_input_grad(1 + j)) result[1 + j] = parts[j];
@@ -227,7 +245,9 @@ class LoraLinearFunction
                                   const at::Tensor& reduced_grad) {
     at::Tensor dx = reduced_grad.defined()
                         ? Product(reduced_grad, kept.stacked_a)
-                        : at::zeros_like(kept.x);
+                        : at::zeros({products.plain[0].size(0),
+                                     frozen.weights[0].columns()},
+                                    products.plain[0].options());
     if (kept.mask.defined()) {
       for (size_t i = 0; i < products.dropped.size(); ++i)
         if (products.dropped[i].defined())
@@ -243,10 +263,13 @@ class LoraLinearFunction
 }  // namespace
 
 std::vector<at::Tensor> LoraLinear(
-    const at::Tensor& x, const std::vector<LoraProjection>& projections,
+    const LinearInput& input, const std::vector<LoraProjection>& projections,
     const LoraDropout& dropout) {
   const auto frozen = c10::make_intrusive<Frozen>();
   frozen->dropout = dropout;
+  frozen->recipe = input.recipe;
+  for (const at::Tensor& source : input.kept)
+    frozen->sources.push_back(source.detach());
   std::vector<at::Tensor> a, b, magnitudes;
   for (size_t i = 0; i < projections.size(); ++i) {
     const LoraProjection& projection = projections[i];
@@ -260,7 +283,8 @@ std::vector<at::Tensor> LoraLinear(
     magnitudes.push_back(projection.magnitude);
     frozen->row_squares.push_back(projection.row_squares);
   }
-  return LoraLinearFunction::apply(x, at::TensorList(a), at::TensorList(b),
+  return LoraLinearFunction::apply(input.x, at::TensorList(a),
+                                   at::TensorList(b),
                                    at::TensorList(magnitudes), frozen);
 }
 

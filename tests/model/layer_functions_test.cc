@@ -167,6 +167,29 @@ TEST(LoraLinear, DropsTheInputOfTheFactorsAlone) {
   EXPECT_LT(MaxDifference(y[1], x.mm(Random({3, 6}, 11).t())), 1e-12);
 }
 
+TEST(LoraLinear, MakesItsInputAgainByTheRecipe) {
+  const Tensors in = ThreeProjectionInputs();
+  const auto gradients = [&](bool by_recipe) {
+    at::Tensor root = in[0].clone().requires_grad_();
+    at::Tensor a = in[1].clone().requires_grad_(),
+               b = in[2].clone().requires_grad_();
+    const at::Tensor x = root.square();
+    const LinearInput input =
+        by_recipe
+            ? LinearInput(x, {root},
+                          [](const Tensors& kept) { return kept[0].square(); })
+            : LinearInput(x);
+    const at::Tensor y =
+        LoraLinear(input, {{Random({4, 6}, 10), a, b, 0.7}}, kDropsAThird)[0];
+    // What the recipe does not name may change: it is not looked at again.
+    if (by_recipe) x.detach().zero_();
+    return torch::autograd::grad({WeightedSum(y)}, {root, a, b});
+  };
+  const Tensors kept = gradients(false), made = gradients(true);
+  for (size_t i = 0; i < kept.size(); ++i)
+    EXPECT_TRUE(at::equal(kept[i], made[i])) << i;
+}
+
 TEST(LoraLinear, GradientMatchesDifferencesWithDropout) {
   ExpectGradientsMatchDifferences(
       [](const Tensors& in) {
