@@ -68,7 +68,7 @@ Status CheckGgufTensor(const GgufTensor& tensor, const WeightLayout& weight) {
 }
 
 Status ReadMatrices(const GgufFile& file, GgufMatrices matrices,
-                   Checkpoint& checkpoint) {
+                    Checkpoint& checkpoint) {
   const std::vector<WeightLayout> weights = WeightsOf(checkpoint.config);
   TANDEM_RETURN_IF_ERROR(CheckNames(file, checkpoint.config, weights));
   for (const WeightLayout& weight : weights) {
