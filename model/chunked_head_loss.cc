@@ -61,6 +61,31 @@ class ChunkedHeadLossFunction
   }
 };
 
+// The gradient, softmax - one-hot, is made in place of the log-probabilities:
+// two tensors of the logits' size are there at a time, where LibTorch's
+// composition has four.
+class CrossEntropyFunction
+    : public torch::autograd::Function<CrossEntropyFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& logits,
+                            const at::Tensor& targets) {
+    const at::Tensor log_probabilities = at::log_softmax(logits, -1);
+    ctx->save_for_backward({log_probabilities, targets});
+    return at::nll_loss(log_probabilities, targets, {}, at::Reduction::Sum);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor index = saved[1].unsqueeze(-1);
+    at::Tensor gradient = saved[0].exp_();
+    gradient.scatter_add_(-1, index,
+                          at::full_like(index, -1, gradient.options()));
+    if (const double scale = grads[0].item<double>(); scale != 1)
+      gradient.mul_(scale);
+    return {gradient, at::Tensor()};
+  }
+};
+
 }  // namespace
 
 at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const FrozenWeight& head,
@@ -73,8 +98,7 @@ at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const FrozenWeight& head,
 
 at::Tensor CrossEntropySum(const at::Tensor& logits,
                            const at::Tensor& targets) {
-  return at::nll_loss(at::log_softmax(logits, -1), targets, {},
-                      at::Reduction::Sum);
+  return CrossEntropyFunction::apply(logits, targets);
 }
 
 RowsLoss CrossEntropyRows(at::Tensor targets) {

@@ -26,10 +26,10 @@ using RowsLoss =
 // sum over chunks of loss(hidden_chunk head^T): a scalar with a gradient in
 // hidden. hidden: [rows, hidden_size]; head: [vocabulary, hidden_size], frozen.
 at::Tensor ChunkedHeadLoss(const at::Tensor& hidden, const FrozenWeight& head,
-                           const RowsLoss& loss, int64_t chunk_rows = 128);
+                           const RowsLoss& loss, int64_t chunk_rows = 256);
 
 // Cross entropy summed over rows. logits: [rows, vocabulary]; targets: [rows]
-// int64.
+// int64. Differentiable once.
 at::Tensor CrossEntropySum(const at::Tensor& logits, const at::Tensor& targets);
 
 // CrossEntropySum of the rows of `targets` [all rows], as ChunkedHeadLoss wants
