@@ -22,10 +22,9 @@ constexpr int64_t RoundUpTo(int64_t x, int64_t step) {
 
 // The rows of one head in one document, in a tensor of all.
 struct HeadRows {
-  float* data = nullptr;
-  int64_t stride = 0;
+  float* data;
+  int64_t stride;
 
-  HeadRows() = default;
   HeadRows(const at::Tensor& all, int64_t first_row, int64_t head,
            int64_t head_size)
       : data(static_cast<float*>(all.data_ptr()) + first_row * all.stride(0) +
@@ -35,6 +34,11 @@ struct HeadRows {
   float* Row(int64_t i) const { return data + i * stride; }
   StridedMatrix View(int64_t from = 0) const { return {Row(from), stride, 1}; }
 };
+
+// The first token that this one sees.
+int64_t FirstSeen(int64_t token, int64_t window) {
+  return window == 0 ? 0 : std::max<int64_t>(0, token - window + 1);
+}
 
 // Queries [from, to) of a document and the keys [first_key, to) in their reach,
 // the first at a multiple of a panel.
@@ -47,20 +51,17 @@ struct QueryBlock {
   // By query r of the block.
   SeenKeys SeenBy(int64_t r) const {
     const int64_t last = from + r;
-    const int64_t first =
-        window == 0 ? 0 : std::max<int64_t>(0, last - window + 1);
-    return {std::max<int64_t>(0, first - first_key), last + 1 - first_key,
-            width()};
+    return {std::max<int64_t>(0, FirstSeen(last, window) - first_key),
+            last + 1 - first_key, width()};
   }
 };
 
 std::vector<QueryBlock> QueryBlocksOf(int64_t length, int64_t window) {
   std::vector<QueryBlock> blocks;
   for (int64_t from = 0; from < length; from += kQueryBlock) {
-    const int64_t reach =
-        window == 0 ? 0 : std::max<int64_t>(0, from - window + 1);
+    const int64_t reach = FirstSeen(from, window) / kPanelColumns;
     blocks.push_back({from, std::min(from + kQueryBlock, length),
-                      reach / kPanelColumns * kPanelColumns, window});
+                      reach * kPanelColumns, window});
   }
   return blocks;
 }
@@ -96,10 +97,9 @@ class PackedRows {
   at::Tensor panels_;
 };
 
-// out = or += weights [rows, keys] times the keys' rows.
+// out = weights [rows, keys] times the keys' rows.
 void WeighKeys(const float* weights, const QueryBlock& block,
-               const HeadRows& keys, int64_t head_size, bool accumulate,
-               const HeadRows& out) {
+               const HeadRows& keys, int64_t head_size, const HeadRows& out) {
   const int64_t width = block.width();
   for (int64_t r = 0; r < block.rows(); r += kKernelRows) {
     const int64_t rows = std::min(kKernelRows, block.rows() - r);
@@ -107,7 +107,8 @@ void WeighKeys(const float* weights, const QueryBlock& block,
     for (int64_t column = 0; column < head_size; column += kPanelColumns)
       MultiplyByPanel({weights + r * width, width, 1}, rows,
                       keys.Row(block.first_key) + column, keys.stride, depth,
-                      accumulate, out.Row(block.from + r) + column, out.stride);
+                      /*accumulate=*/false, out.Row(block.from + r) + column,
+                      out.stride);
   }
 }
 
@@ -153,7 +154,7 @@ struct HeadOfDocument {
       for (int64_t r = 0; r < block.rows(); ++r)
         log_sum_exp[block.from + r] =
             SoftmaxOfRow(scores + r * block.width(), block.SeenBy(r), scale);
-      WeighKeys(scores, block, value, head_size, /*accumulate=*/false, output);
+      WeighKeys(scores, block, value, head_size, output);
     }
   }
 
@@ -173,7 +174,7 @@ struct HeadOfDocument {
                      grads + r * block.width());
       AddQueries(probabilities, block, grad, head_size, d_value);
       AddQueries(grads, block, query, head_size, d_key);
-      WeighKeys(grads, block, key, head_size, /*accumulate=*/false, d_query);
+      WeighKeys(grads, block, key, head_size, d_query);
     }
   }
 

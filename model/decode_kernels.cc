@@ -1,11 +1,11 @@
 #include "model/decode_kernels.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "model/fast_exp.h"
 #include "model/instruction_set.h"
+#include "model/widened.h"
 
 // Each kernel is written once, as an always-inlined body that the compiler
 // vectorises, and compiled twice.
@@ -14,11 +14,6 @@
 namespace tandem {
 namespace {
 
-TANDEM_BODY float ToFloat(float x) { return x; }
-TANDEM_BODY float ToFloat(uint16_t x) {
-  return std::bit_cast<float>(static_cast<uint32_t>(x) << 16);
-}
-
 template <typename T>
 TANDEM_BODY void DotBody(const T* const* rows, int64_t size, const float* x,
                          float* results) {
@@ -26,10 +21,10 @@ TANDEM_BODY void DotBody(const T* const* rows, int64_t size, const float* x,
   float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 #pragma omp simd reduction(+ : s0, s1, s2, s3)
   for (int64_t i = 0; i < size; ++i) {
-    s0 += ToFloat(r0[i]) * x[i];
-    s1 += ToFloat(r1[i]) * x[i];
-    s2 += ToFloat(r2[i]) * x[i];
-    s3 += ToFloat(r3[i]) * x[i];
+    s0 += Widened(r0[i]) * x[i];
+    s1 += Widened(r1[i]) * x[i];
+    s2 += Widened(r2[i]) * x[i];
+    s3 += Widened(r3[i]) * x[i];
   }
   results[0] = s0;
   results[1] = s1;

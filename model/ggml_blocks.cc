@@ -8,6 +8,7 @@
 #include "model/ggml_bytes.h"
 #include "model/ggml_k_blocks.h"
 #include "model/instruction_set.h"
+#include "model/widened.h"
 
 namespace tandem {
 namespace {
@@ -37,10 +38,8 @@ void EncodeF16(const float* values, int64_t blocks, std::byte* bytes) {
 }
 
 void DecodeBF16(const std::byte* bytes, int64_t blocks, float* values) {
-  for (int64_t i = 0; i < blocks; ++i) {
-    const uint32_t bits = LoadBytes<uint16_t>(bytes + 2 * i);
-    values[i] = std::bit_cast<float>(bits << 16);
-  }
+  for (int64_t i = 0; i < blocks; ++i)
+    values[i] = Widened(LoadBytes<uint16_t>(bytes + 2 * i));
 }
 
 // Rounds to nearest, ties to even; a NaN stays one.

@@ -1,9 +1,9 @@
 #include "model/product_kernel.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "model/instruction_set.h"
+#include "model/widened.h"
 
 #ifdef TANDEM_AVX2
 #include <immintrin.h>
@@ -16,11 +16,6 @@ namespace tandem {
 namespace {
 
 constexpr int64_t kLanes = 8;
-
-float AsFloat(float x) { return x; }
-float AsFloat(uint16_t x) {
-  return std::bit_cast<float>(static_cast<uint32_t>(x) << 16);
-}
 
 TANDEM_AVX2 inline __m256 LoadLanes(const float* x) {
   return _mm256_loadu_ps(x);
@@ -121,7 +116,7 @@ TANDEM_AVX2 void PackColumnsOf(const T* matrix, int64_t stride, int64_t columns,
       _mm256_store_ps(panel + kLanes, LoadLanes(row + kLanes));
     } else {
       std::transform(row, row + columns, panel,
-                     [](T value) { return AsFloat(value); });
+                     [](T value) { return Widened(value); });
       std::fill(panel + columns, panel + kPanelColumns, 0.0f);
     }
   }
@@ -137,7 +132,7 @@ TANDEM_AVX2 void PackRowsOf(const T* matrix, int64_t stride, int64_t columns,
   for (; i < depth; ++i)
     for (int64_t c = 0; c < kPanelColumns; ++c)
       panel[i * kPanelColumns + c] =
-          c < columns ? AsFloat(matrix[c * stride + i]) : 0.0f;
+          c < columns ? Widened(matrix[c * stride + i]) : 0.0f;
 }
 
 }  // namespace
