@@ -54,9 +54,21 @@ Status CheckChoice(const std::string& value, const FieldDescriptor* field,
                          choices);
 }
 
+// Numbers and choices of a list have no ranges; the fields of messages do.
+Status CheckList(const Message& message, const FieldDescriptor* field,
+                 const std::string& path) {
+  if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return OkStatus();
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < reflection->FieldSize(message, field); ++i)
+    TANDEM_RETURN_IF_ERROR(
+        CheckConfigRanges(reflection->GetRepeatedMessage(message, field, i),
+                          fmt::format("{}.{}", path, i)));
+  return OkStatus();
+}
+
 Status CheckField(const Message& message, const FieldDescriptor* field,
                   const std::string& path) {
-  if (field->is_repeated()) return OkStatus();
+  if (field->is_repeated()) return CheckList(message, field, path);
   const auto* reflection = message.GetReflection();
   if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
     return CheckConfigRanges(reflection->GetMessage(message, field), path);
@@ -66,6 +78,23 @@ Status CheckField(const Message& message, const FieldDescriptor* field,
   }
   const std::optional<double> number = NumberIn(message, field);
   return number ? CheckNumber(*number, field, path) : OkStatus();
+}
+
+// Every module of a large model may have a pattern of its own.
+constexpr int kMaxPatterns = 10'000;
+
+Status CheckPatternCount(int count, const std::string& path) {
+  if (count <= kMaxPatterns) return OkStatus();
+  return InvalidArgument("{} has {} entries, expected at most {}", path, count,
+                         kMaxPatterns);
+}
+
+// The modules of a rank_pattern or alpha_pattern.
+StatusOr<ModulePattern> ModulesOf(const std::string& expression,
+                                  const std::string& path) {
+  auto modules = ModulePattern::EndOfName(expression);
+  if (modules.ok()) return modules;
+  return Annotate(modules.status(), path);
 }
 
 }  // namespace
@@ -97,6 +126,20 @@ StatusOr<LoraOptions> LoraOptionsFrom(const proto::LoraConfig& config) {
   options.use_rslora = config.use_rslora();
   options.use_dora = config.use_dora();
   options.dropout = config.dropout();
+  TANDEM_RETURN_IF_ERROR(
+      CheckPatternCount(config.rank_pattern_size(), "lora.rank_pattern"));
+  TANDEM_RETURN_IF_ERROR(
+      CheckPatternCount(config.alpha_pattern_size(), "lora.alpha_pattern"));
+  for (const auto& pattern : config.rank_pattern()) {
+    TANDEM_ASSIGN_OR_RETURN(ModulePattern modules,
+                            ModulesOf(pattern.modules(), "lora.rank_pattern"));
+    options.rank_pattern.push_back({std::move(modules), pattern.rank()});
+  }
+  for (const auto& pattern : config.alpha_pattern()) {
+    TANDEM_ASSIGN_OR_RETURN(ModulePattern modules,
+                            ModulesOf(pattern.modules(), "lora.alpha_pattern"));
+    options.alpha_pattern.push_back({std::move(modules), pattern.alpha()});
+  }
   return options;
 }
 

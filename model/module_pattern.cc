@@ -10,6 +10,8 @@ namespace {
 
 // Of PCRE2's own steps; a harmless expression needs some hundred for a name.
 constexpr uint32_t kMatchLimit = 100'000;
+constexpr uint32_t kHeapLimitKib = 1024;
+constexpr size_t kMaxExpressionBytes = 1000;
 
 struct FreePatternMatch {
   void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
@@ -34,6 +36,10 @@ struct ModulePattern::Compiled {
 
 StatusOr<ModulePattern> ModulePattern::Compile(const std::string& expression,
                                                const std::string& anchored) {
+  if (expression.size() > kMaxExpressionBytes) {
+    return InvalidArgument("a pattern has {} bytes, expected at most {}",
+                           expression.size(), kMaxExpressionBytes);
+  }
   int error = 0;
   size_t position = 0;
   pcre2_code* code =
@@ -69,6 +75,7 @@ bool ModulePattern::Matches(std::string_view module) const {
       pcre2_match_context_create(nullptr));
   if (match == nullptr || context == nullptr) throw std::bad_alloc();
   pcre2_set_match_limit(context.get(), kMatchLimit);
+  pcre2_set_heap_limit(context.get(), kHeapLimitKib);
   return pcre2_match(compiled_->code, Pcre2Text(module), module.size(), 0, 0,
                      match.get(), context.get()) > 0;
 }

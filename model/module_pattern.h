@@ -17,7 +17,7 @@ class ModulePattern {
   // Matches a name that ends with the expression, at its start or after a dot:
   // PEFT's rule for the keys of rank_pattern and alpha_pattern. "q_proj"
   // matches "model.layers.0.self_attn.q_proj". InvalidArgument: not a regular
-  // expression.
+  // expression, or one of more than 1000 bytes.
   static StatusOr<ModulePattern> EndOfName(const std::string& expression);
   // Matches a name that is the expression from end to end: PEFT's rule where
   // target_modules is one string.

@@ -11,7 +11,7 @@
 
 namespace tandem {
 
-inline constexpr int kProtocolVersion = 1;
+inline constexpr int kProtocolVersion = 2;
 
 // Thread-safe. Each method's errors are those of the rpc of the same name.
 class FederationHandler {

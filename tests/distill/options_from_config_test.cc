@@ -73,6 +73,43 @@ TEST(LoraOptionsFrom, TakesEveryField) {
                        "lora.rank is 0, expected 1 to 1024"));
 }
 
+TEST(LoraOptionsFrom, PatternsGiveModulesTheirOwnRankAndAlpha) {
+  proto::LoraConfig config;
+  auto* rank = config.add_rank_pattern();
+  rank->set_modules("layers\\.[01]\\.mlp\\.up_proj");
+  rank->set_rank(4);
+  auto* alpha = config.add_alpha_pattern();
+  alpha->set_modules("q_proj");
+  alpha->set_alpha(48);
+  TANDEM_ASSERT_OK_AND_ASSIGN(const LoraOptions options,
+                              LoraOptionsFrom(config));
+  const auto up = [](int layer) {
+    return fmt::format("model.layers.{}.mlp.up_proj", layer);
+  };
+  EXPECT_EQ(ModuleRank(options, up(1)), 4);
+  EXPECT_EQ(ModuleRank(options, up(2)), 16);
+  EXPECT_EQ(ModuleScale(options, "model.layers.2.self_attn.q_proj"), 48.0 / 16);
+  EXPECT_EQ(ModuleScale(options, up(1)), 32.0 / 4);
+  alpha->set_alpha(-1);
+  EXPECT_THAT(
+      LoraOptionsFrom(config),
+      StatusIs(StatusCode::kInvalidArgument,
+               "lora.alpha_pattern.0.alpha is -1, expected 0.001 to 100000"));
+  alpha->set_alpha(48);
+  alpha->set_modules("(");
+  EXPECT_THAT(LoraOptionsFrom(config),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("lora.alpha_pattern: ")));
+  alpha->set_modules(std::string(1001, 'q'));
+  EXPECT_THAT(LoraOptionsFrom(config),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("1001 bytes, expected at most 1000")));
+  for (int i = 0; i < 10'000; ++i) *config.add_rank_pattern() = *rank;
+  EXPECT_THAT(LoraOptionsFrom(config),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("expected at most 10000")));
+}
+
 TEST(TrainerOptionsFrom, TakesEveryField) {
   proto::OptimizerConfig config;
   config.set_learning_rate(0.25);

@@ -166,11 +166,11 @@ TEST(Coordinator, JoinIsCheckedAtTheDoor) {
   EXPECT_THAT(federation.coordinator->Join(request),
               StatusIs(StatusCode::kInvalidArgument));
   request.set_client_id("a");
-  request.set_protocol_version(2);
+  request.set_protocol_version(1);
   EXPECT_THAT(federation.coordinator->Join(request),
               StatusIs(StatusCode::kFailedPrecondition,
-                       HasSubstr("protocol version 2")));
-  request.set_protocol_version(1);
+                       HasSubstr("protocol version 1")));
+  request.set_protocol_version(kProtocolVersion);
   request.set_base_model_digest(Sha256Hex("another"));
   EXPECT_THAT(federation.coordinator->Join(request),
               StatusIs(StatusCode::kFailedPrecondition,
