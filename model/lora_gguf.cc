@@ -134,6 +134,13 @@ StatusOr<std::vector<std::string>> TargetsOf(
   return targets;
 }
 
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (const int64_t size : shape)
+    sizes.push_back(size == 0 ? "any" : std::to_string(size));
+  return fmt::format("[{}]", fmt::join(sizes, ", "));
+}
+
 // One factor in fp32. Of `shape`, a 0 takes any size.
 StatusOr<at::Tensor> ReadFactor(const GgufFile& file, const std::string& name,
                                 const std::vector<int64_t>& shape) {
@@ -146,9 +153,8 @@ StatusOr<at::Tensor> ReadFactor(const GgufFile& file, const std::string& name,
       shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end(),
       [](int64_t want, int64_t have) { return want == 0 || want == have; });
   if (!fits) {
-    return InvalidArgument("tensor '{}' has the shape [{}], expected [{}]",
-                           name, fmt::join(tensor.shape, ", "),
-                           fmt::join(shape, ", "));
+    return InvalidArgument("tensor '{}' has the shape {}, expected {}", name,
+                           ShapeText(tensor.shape), ShapeText(shape));
   }
   at::Tensor values = at::empty(tensor.shape, at::kFloat);
   tensor.format->decode(tensor.data.data(),
@@ -157,19 +163,39 @@ StatusOr<at::Tensor> ReadFactor(const GgufFile& file, const std::string& name,
   return values;
 }
 
+// The dots of a name as a regular expression has them.
+std::string Escaped(const std::string& module) {
+  std::string escaped;
+  for (const char c : module) {
+    if (c == '.') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+// The first module's rank is the adapter's, others are patterns beside it.
+Status NoteRank(const std::string& module, int64_t rank, LoraOptions& options) {
+  if (options.rank == 0) options.rank = rank;
+  if (options.rank == rank) return OkStatus();
+  TANDEM_ASSIGN_OR_RETURN(ModulePattern pattern,
+                          ModulePattern::EndOfName(Escaped(module)));
+  options.rank_pattern.push_back({std::move(pattern), rank});
+  return OkStatus();
+}
+
 Status ReadSlot(const GgufFile& file, const LoraSlot& slot, Adapter& adapter) {
-  int64_t& rank = adapter.options.rank;
+  const std::string& module = slot.linear.module;
   TANDEM_ASSIGN_OR_RETURN(
       at::Tensor a,
-      ReadFactor(file, slot.GgufName("lora_a"), {rank, slot.linear.in}));
-  rank = a.size(0);
+      ReadFactor(file, slot.GgufName("lora_a"), {0, slot.linear.in}));
   TANDEM_ASSIGN_OR_RETURN(
       const at::Tensor rows,
-      ReadFactor(file, slot.GgufName("lora_b"), {slot.linear.out, rank}));
+      ReadFactor(file, slot.GgufName("lora_b"), {slot.linear.out, a.size(0)}));
+  TANDEM_RETURN_IF_ERROR(NoteRank(module, a.size(0), adapter.options));
   at::Tensor b = at::empty_like(rows);
   b.index_copy_(0, RowOrder(slot), rows);
-  adapter.tensors[LoraAName(slot.linear.module)] = std::move(a);
-  adapter.tensors[LoraBName(slot.linear.module)] = std::move(b);
+  adapter.tensors[LoraAName(module)] = std::move(a);
+  adapter.tensors[LoraBName(module)] = std::move(b);
   return OkStatus();
 }
 

@@ -24,8 +24,8 @@ Status SaveLoraGguf(const Adapter& adapter, const DecoderConfig& config,
 
 // Any tensor type of GgmlType, as fp32. The errors of ReadGguf, and
 // InvalidArgument led by the path: not a LoRA adapter, one for another
-// architecture, a tensor that belongs to no linear of this model, factors that
-// are missing, do not fit the model or each other, or modules of unequal rank.
+// architecture, a tensor that belongs to no linear of this model, or factors
+// that are missing or do not fit the model or each other.
 StatusOr<Adapter> LoadLoraGguf(const std::filesystem::path& path,
                                const DecoderConfig& config);
 
