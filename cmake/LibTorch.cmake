@@ -22,6 +22,8 @@ if(NOT EXISTS "${TANDEM_LIBTORCH}/lib/libtorch_cpu.so")
 endif()
 
 add_library(LibTorch INTERFACE)
+# Classes of its headers (at::RecordFunction) have another layout without NDEBUG, which it was built with.
+target_compile_definitions(LibTorch INTERFACE NDEBUG)
 target_compile_options(LibTorch INTERFACE
   "SHELL:-idirafter ${TANDEM_LIBTORCH}/include"
   "SHELL:-idirafter ${TANDEM_LIBTORCH}/include/torch/csrc/api/include")

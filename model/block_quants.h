@@ -91,9 +91,9 @@ struct Nibbles {
   }
 #ifdef TANDEM_AVX2
   TANDEM_AVX2 static __m128 LoadScales(const std::byte* block) {
-    const int halves = kHasMinimum ? LoadBytes<int32_t>(block)
-                                   : LoadBytes<uint16_t>(block) * 0x10001;
-    return _mm_cvtph_ps(_mm_cvtsi32_si128(halves));
+    const uint32_t halves = kHasMinimum ? LoadBytes<uint32_t>(block)
+                                        : LoadBytes<uint16_t>(block) * 0x10001u;
+    return _mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int>(halves)));
   }
   TANDEM_AVX2 static __m256i Load(const std::byte* block, int) {
     const __m256i nibbles = LoadNibbles(block + kNibbles);
