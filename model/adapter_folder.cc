@@ -9,6 +9,7 @@
 #include "common/files.h"
 #include "model/adapted_linears.h"
 #include "model/adapter.h"
+#include "model/json_fields.h"
 #include "model/lora_gguf.h"
 #include "model/safetensors.h"
 
@@ -59,17 +60,17 @@ Status CheckFeatures(const json& config) {
     const json value = config.value(name, json());
     if (IsUnused(value)) continue;
     return InvalidArgument("{} is {}, which Tandem does not support{}", name,
-                           value.dump(), reason);
+                           Shown(value), reason);
   }
   const json bias = config.value("bias", json("none"));
   if (bias != "none") {
     return InvalidArgument("bias is {}, which Tandem does not support",
-                           bias.dump());
+                           Shown(bias));
   }
   const json init = config.value("init_lora_weights", json(true));
   if (!init.is_boolean() && init != "gaussian") {
     return InvalidArgument(
-        "init_lora_weights is {}, which Tandem does not support", init.dump());
+        "init_lora_weights is {}, which Tandem does not support", Shown(init));
   }
   return OkStatus();
 }
@@ -93,13 +94,13 @@ Status ParseTargets(const json& config, LoraOptions& options) {
   }
   if (!value.is_array() || value.empty()) {
     return InvalidArgument("target_modules is {}, expected a list of names",
-                           value.dump());
+                           Shown(value));
   }
   options.target_modules.reserve(value.size());
   for (const json& name : value) {
     if (!name.is_string()) {
       return InvalidArgument("target_modules holds {}, expected names",
-                             name.dump());
+                             Shown(name));
     }
     options.target_modules.push_back(name.get<std::string>());
   }
@@ -108,12 +109,12 @@ Status ParseTargets(const json& config, LoraOptions& options) {
 
 StatusOr<int64_t> ParseInteger(const std::string& name, const json& value) {
   if (value.is_number_integer()) return value.get<int64_t>();
-  return InvalidArgument("{} is {}, expected an integer", name, value.dump());
+  return InvalidArgument("{} is {}, expected an integer", name, Shown(value));
 }
 
 StatusOr<double> ParseNumber(const std::string& name, const json& value) {
   if (value.is_number()) return value.get<double>();
-  return InvalidArgument("{} is {}, expected a number", name, value.dump());
+  return InvalidArgument("{} is {}, expected a number", name, Shown(value));
 }
 
 StatusOr<bool> ParseSwitch(const std::string& name, const json& config) {
@@ -121,7 +122,7 @@ StatusOr<bool> ParseSwitch(const std::string& name, const json& config) {
   if (value.is_null()) return false;
   if (value.is_boolean()) return value.get<bool>();
   return InvalidArgument("{} is {}, expected true or false", name,
-                         value.dump());
+                         Shown(value));
 }
 
 // {pattern: value, ...}; missing and null: none.
@@ -134,7 +135,7 @@ StatusOr<std::vector<PatternValue<T>>> ParsePatterns(const std::string& name,
   if (object.is_null()) return patterns;
   if (!object.is_object()) {
     return InvalidArgument("{} is {}, expected values by pattern", name,
-                           object.dump());
+                           Shown(object));
   }
   patterns.reserve(object.size());
   for (const auto& [expression, value] : object.items()) {
@@ -151,7 +152,7 @@ StatusOr<LoraOptions> ParseOptions(const json& config) {
   if (!config.is_object()) return InvalidArgument("not a JSON object");
   const json type = config.value("peft_type", json());
   if (type != "LORA") {
-    return InvalidArgument("peft_type is {}, expected \"LORA\"", type.dump());
+    return InvalidArgument("peft_type is {}, expected \"LORA\"", Shown(type));
   }
   TANDEM_RETURN_IF_ERROR(CheckFeatures(config));
   LoraOptions options;

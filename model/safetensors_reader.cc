@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/files.h"
+#include "model/json_fields.h"
 #include "model/safetensors.h"
 #include "model/safetensors_dtype.h"
 
@@ -64,9 +65,8 @@ StatusOr<Json> ParseHeader(std::string_view text) {
 StatusOr<uint64_t> NonNegative(const Json& value, std::string_view what) {
   if (!value.is_number_unsigned() ||
       value.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) {
-    return InvalidArgument(
-        "{} is {}, expected a non-negative 64-bit integer", what,
-        value.dump(-1, ' ', true, Json::error_handler_t::replace));
+    return InvalidArgument("{} is {}, expected a non-negative 64-bit integer",
+                           what, Shown(value));
   }
   return value.get<uint64_t>();
 }

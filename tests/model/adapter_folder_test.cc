@@ -7,6 +7,7 @@
 #include "common/files.h"
 #include "model/adapter.h"
 #include "model/decoder.h"
+#include "model/json_fields.h"
 #include "model/safetensors.h"
 #include "tests/testing/identical_tensors.h"
 #include "tests/testing/status_matchers.h"
@@ -172,7 +173,7 @@ TEST_F(AdapterFolderTest, RefusesUnsupportedFeaturesByName) {
     json config = plain;
     config[feature] = value;
     WriteConfig(config);
-    ExpectRefused(feature + " is " + value.dump());
+    ExpectRefused(feature + " is " + Shown(value));
   }
 }
 
@@ -202,7 +203,7 @@ TEST_F(AdapterFolderTest, NamesWhatIsWrongInTheConfig) {
       {"lora_alpha", -1, "alpha is -1"},
       {"target_modules", "q_(", "'q_(' is no regular expression"},
       {"target_modules", "lm_head", "no module matches 'lm_head'"},
-      {"rank_pattern", {"q_proj"}, "rank_pattern is [\"q_proj\"], expected"},
+      {"rank_pattern", {"q_proj"}, "rank_pattern is an array, expected"},
       {"rank_pattern", {{"q_proj", 1.5}}, "rank_pattern 'q_proj' is 1.5"},
       {"rank_pattern", {{"q_proj", -1}}, "LoRA rank is -1"},
       {"alpha_pattern", {{"(", 1}}, "'(' is no regular expression"},
@@ -210,7 +211,7 @@ TEST_F(AdapterFolderTest, NamesWhatIsWrongInTheConfig) {
       {"use_dora", 1, "use_dora is 1, expected true or false"},
       {"use_dora", true, "lora_magnitude_vector' is missing"},
       {"lora_dropout", 1.5, "dropout is 1.5"},
-      {"target_modules", json::array(), "target_modules is []"},
+      {"target_modules", json::array(), "target_modules is an array"},
       {"target_modules", {1}, "target_modules holds 1"},
       {"target_modules", {"lm_head"}, "'lm_head' is not a module"}};
   for (const auto& [field, value, message] : cases) {
