@@ -104,6 +104,15 @@ StatusOr<proto::ReportResponse> RunDriver::EndReport(
   if (task->outcome != proto::OUTCOME_UNSPECIFIED) {
     return AnswerEnded(*task, request);
   }
+  // Removed while it was being checked: after another report of the same bytes.
+  if (verdict.outcome == proto::ACCEPTED &&
+      !parts_.objects->Has(request.update().sha256())) {
+    return EndTask(
+        *task, request,
+        {proto::MISSING_OBJECT,
+         fmt::format("update {} is no longer there", request.update().sha256()),
+         0});
+  }
   return EndTask(*task, request, verdict);
 }
 

@@ -5,14 +5,29 @@
 #include <utility>
 
 #include "model/safetensors.h"
+#include "server/client_metrics.h"
 #include "server/delta_blocks.h"
 #include "server/delta_check.h"
 
 namespace tandem {
 namespace {
 
-UpdateVerdict Reject(proto::TaskOutcome outcome, std::string message) {
-  return {outcome, std::move(message), 0};
+// The client reads the message, and may have made a part of it.
+UpdateVerdict Reject(proto::TaskOutcome outcome, const std::string& message) {
+  return {outcome, Printable(message), 0};
+}
+
+// Where the server keeps the file, which leads the message, is its own affair.
+UpdateVerdict RejectFile(const Status& status,
+                         const std::filesystem::path& file) {
+  if (absl::IsNotFound(status)) {
+    return Reject(proto::MISSING_OBJECT, "the update is not there");
+  }
+  std::string message = ToString(status);
+  if (message.starts_with(file.string())) {
+    message.replace(0, file.string().size(), "the update");
+  }
+  return Reject(proto::MALFORMED, message);
 }
 
 UpdateVerdict CheckNorm(double norm, const UpdateLimits& limits) {
@@ -53,11 +68,7 @@ UpdateVerdict CheckUpdate(const TensorMap& global,
                               weight, limits.max_client_weight));
   }
   const StatusOr<Safetensors> update = ReadSafetensors(update_file);
-  if (!update.ok()) {
-    return Reject(absl::IsNotFound(update.status()) ? proto::MISSING_OBJECT
-                                                    : proto::MALFORMED,
-                  ToString(update.status()));
-  }
+  if (!update.ok()) return RejectFile(update.status(), update_file);
   const Status fits = CheckDelta(global, update->tensors, limits.freeze_lora_a);
   if (!fits.ok()) return Reject(proto::WRONG_SHAPE, ToString(fits));
   return CheckValues(update->tensors, limits);

@@ -9,6 +9,7 @@
 
 #include "common/files.h"
 #include "model/safetensors.h"
+#include "server/client_metrics.h"
 #include "tests/testing/make_tensor.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
@@ -22,6 +23,7 @@ using ::tandem::testing::MakeFactors;
 using ::tandem::testing::MakeTensor;
 using ::tandem::testing::TempFolder;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class UpdateCheckTest : public ::testing::Test {
  protected:
@@ -49,6 +51,7 @@ class UpdateCheckTest : public ::testing::Test {
                      const std::string& message) {
     EXPECT_EQ(verdict.outcome, outcome) << verdict.message;
     EXPECT_THAT(verdict.message, HasSubstr(message));
+    EXPECT_THAT(verdict.message, Not(HasSubstr(folder_.path())));
   }
 
   TempFolder folder_;
@@ -83,15 +86,26 @@ TEST_F(UpdateCheckTest, WeightsOutOfRange) {
 }
 
 TEST_F(UpdateCheckTest, FilesThatAreNotThereOrNotSafetensors) {
-  ExpectOutcome(Check(), proto::MISSING_OBJECT, "update.safetensors");
+  ExpectOutcome(Check(), proto::MISSING_OBJECT, "the update is not there");
   ASSERT_THAT(WriteFileAtomically(file_, ""), IsOk());
-  ExpectOutcome(Check(), proto::MALFORMED, "update.safetensors");
+  ExpectOutcome(Check(), proto::MALFORMED, "the update: ");
   ASSERT_THAT(WriteFileAtomically(file_, std::string(1000, '\xff')), IsOk());
-  ExpectOutcome(Check(), proto::MALFORMED, "update.safetensors");
+  ExpectOutcome(Check(), proto::MALFORMED, "the update: ");
   const std::string good = *SerializeSafetensors(MakeFactors(2));
   for (size_t size : {size_t{7}, size_t{8}, good.size() / 2, good.size() - 1}) {
     ASSERT_THAT(WriteFileAtomically(file_, good.substr(0, size)), IsOk());
-    ExpectOutcome(Check(), proto::MALFORMED, "update.safetensors");
+    ExpectOutcome(Check(), proto::MALFORMED, "the update: ");
+  }
+}
+
+// A client makes the names and the dtypes of its file.
+TEST_F(UpdateCheckTest, MessagesAreShortAndPrintable) {
+  for (const std::string name : {"\x1b[2J\n", "\u00e9"}) {
+    const UpdateVerdict verdict =
+        CheckDelta({{name + std::string(100'000, 'x'), MakeTensor({1}, {1})}});
+    ExpectOutcome(verdict, proto::WRONG_SHAPE, "xxx");
+    EXPECT_LE(verdict.message.size(), 500u);
+    EXPECT_EQ(verdict.message, Printable(verdict.message));
   }
 }
 
