@@ -137,7 +137,8 @@ class ClientLoop {
       }
       return CheckTimeLeft(task, start);
     };
-    return worker_.Do(task, on_progress);
+    return CatchExceptions("the task",
+                           [&] { return worker_.Do(task, on_progress); });
   }
 
   // A task may come with no time left (or less, or NaN): it is over then. One

@@ -5,6 +5,18 @@
 #include <utility>
 
 namespace tandem {
+namespace {
+
+// What the server names to wait for. Written so that NaN fails too.
+Status CheckSeconds(const char* name, double seconds) {
+  constexpr double kDay = 86400;
+  if (seconds >= 0 && seconds <= kDay) return OkStatus();
+  return InvalidArgument(
+      "the server's answer to Join has {} {}, expected 0 to {}", name, seconds,
+      kDay);
+}
+
+}  // namespace
 
 template <typename Response, typename Request>
 StatusOr<Response> Session::CallOnce(
@@ -28,6 +40,10 @@ Status Session::JoinUnlessReplaced(
     return InvalidArgument("the server's answer to Join has chunk_bytes {}",
                            terms.chunk_bytes());
   }
+  TANDEM_RETURN_IF_ERROR(CheckSeconds("heartbeat_interval_seconds",
+                                      terms.heartbeat_interval_seconds()));
+  TANDEM_RETURN_IF_ERROR(
+      CheckSeconds("long_poll_seconds", terms.long_poll_seconds()));
   std::lock_guard lock(mutex_);
   terms_ = std::move(terms);
   return OkStatus();

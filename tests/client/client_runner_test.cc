@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -259,6 +260,20 @@ TEST_F(ClientRunnerTest, ARefusedJoinEndsTheClient) {
   federation_.FailNext("Join", FailedPrecondition("other base model"));
   EXPECT_THAT(Run(), StatusIs(StatusCode::kFailedPrecondition,
                               HasSubstr("other base model")));
+  EXPECT_EQ(federation_.calls("NextTask"), 0);
+}
+
+TEST_F(ClientRunnerTest, TimesThatNobodyCanWaitForEndTheClient) {
+  for (const double seconds : {std::nan(""), -1.0, 1e300}) {
+    federation_.long_poll_seconds = seconds;
+    EXPECT_THAT(Run(), StatusIs(StatusCode::kInvalidArgument,
+                                HasSubstr("long_poll_seconds")));
+    federation_.long_poll_seconds = 0.01;
+    federation_.heartbeat_interval_seconds = seconds;
+    EXPECT_THAT(Run(), StatusIs(StatusCode::kInvalidArgument,
+                                HasSubstr("heartbeat_interval_seconds")));
+    federation_.heartbeat_interval_seconds = 100;
+  }
   EXPECT_EQ(federation_.calls("NextTask"), 0);
 }
 
