@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/adapted_linears.h"
 #include "model/adapter.h"
 #include "model/checkpoint.h"
 #include "tests/testing/limited_disk.h"
@@ -132,6 +133,30 @@ TEST_F(SimulateTest, ExportsLoadAndDifferFromTheStudent) {
   TANDEM_ASSERT_OK_AND_ASSIGN(const Checkpoint gguf,
                               LoadCheckpoint(path("m.gguf")));
   EXPECT_EQ(Digest(gguf), Digest(merged));
+}
+
+// Without noise and distillation, a magnitude moves only where training at the
+// clients and their mean move it.
+TEST_F(SimulateTest, DoraMagnitudesAreTrainedAveragedAndExported) {
+  const CommandResult result =
+      Simulate({"--set", "lora.use_dora=true", "--set", "privacy.enabled=false",
+                "--set", "distillation.enabled=false"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(Show()["rounds"][1]["outcomes"]["ACCEPTED"], 3);
+  ASSERT_EQ(Export({"--format", "peft", "--out", path("peft")}).code, 0);
+  TANDEM_ASSERT_OK_AND_ASSIGN(
+      const Adapter adapter,
+      LoadAdapter(path("peft"), files_.checkpoint().config));
+  EXPECT_TRUE(adapter.options.use_dora);
+  int magnitudes = 0;
+  for (const auto& [name, weight] : files_.checkpoint().tensors) {
+    const std::string module = name.substr(0, name.rfind(".weight"));
+    const auto found = adapter.tensors.find(MagnitudeName(module));
+    if (found == adapter.tensors.end()) continue;
+    ++magnitudes;
+    EXPECT_FALSE(found->second.allclose(weight.norm(2, {1}), 1e-4)) << name;
+  }
+  EXPECT_EQ(magnitudes, 7 * files_.checkpoint().config.layers);
 }
 
 TEST_F(SimulateTest, ExportRefusesAnotherStudent) {

@@ -32,14 +32,17 @@ class PeakTensorBytes : public c10::MemoryReportingInfoBase {
   int64_t now_ = 0, peak_ = 0;
 };
 
+constexpr LoraOptions kPlainLora = {.rank = 4, .alpha = 8};
+
 struct DeepModel {
-  DeepModel() {
+  explicit DeepModel(const LoraOptions& options = kPlainLora) {
     DecoderConfig config = testing::TinyDecoderConfig();
     config.layers = 12;
     checkpoint = testing::RandomCheckpoint(config, 1);
     model = std::make_unique<Decoder>(
         Decoder::Create(checkpoint, at::kFloat).value());
-    adapter = CreateAdapter(config, {.rank = 4, .alpha = 8}, 1).value();
+    adapter = CreateAdapter(*model, options, 1).value();
+    adapter.dropout_seed = 3;
     // B is zero in a new adapter, and with it the gradient of A.
     SeededRandom random(2);
     for (auto& [name, tensor] : adapter.tensors)
@@ -74,8 +77,25 @@ struct DeepModel {
   PackedBatch batch;
 };
 
-TEST(RecomputeTest, GradientsAreTheSameBits) {
-  const DeepModel deep;
+struct AdapterCase {
+  const char* name;
+  LoraOptions options;
+};
+
+class RecomputedGradientsTest : public ::testing::TestWithParam<AdapterCase> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Adapters, RecomputedGradientsTest,
+    ::testing::Values(
+        AdapterCase{"Plain", kPlainLora},
+        AdapterCase{"Dora", {.rank = 4, .alpha = 8, .use_dora = true}},
+        AdapterCase{"Dropout", {.rank = 4, .alpha = 8, .dropout = 0.3}},
+        AdapterCase{"DoraWithDropout",
+                    {.rank = 4, .alpha = 8, .use_dora = true, .dropout = 0.3}}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_P(RecomputedGradientsTest, AreTheSameBits) {
+  const DeepModel deep(GetParam().options);
   for (const bool freeze_lora_a : {false, true}) {
     const AdapterGradient kept = deep.Gradient(false, freeze_lora_a);
     const AdapterGradient recomputed = deep.Gradient(true, freeze_lora_a);
