@@ -189,7 +189,7 @@ def sure_replies(tandem, logits_of, model, prompts=PROMPTS, count=NEW_TOKENS):
         assert best.indices[:, 0].tolist() == after  # greedy, and the cache
         if (best.values[:, 0] - best.values[:, 1]).min() > SURE:
             sure.append((before, after, reply["text"]))
-        if len(sure) == 2 * ENOUGH:
+        if len(sure) == ENOUGH:
             break
     assert len(sure) >= ENOUGH, f"only {len(sure)} prompts without a near tie"
     return sure

@@ -166,14 +166,27 @@ def test_other_types_are_refused_by_name(dump, tmp_path):
     assert "tensor type 16 is not one of F32" in message
 
 
+@pytest.fixture(scope="session")
+def exported(dump, model_path, tmp_path_factory):
+    """exported(name): the real model as a GGUF of that type, made once."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    def path(name):
+        file = folder / f"{name}.gguf"
+        if not file.is_file():
+            dump(model_path, file, "gguf", name)
+        return file
+
+    return path
+
+
 @pytest.mark.parametrize("name,matrices,tables,file_type", [
     ("f32", Type.F32, Type.F32, 0), ("f16", Type.F16, Type.F16, 1),
     ("bf16", Type.BF16, Type.BF16, 32), ("q8_0", Type.Q8_0, Type.Q8_0, 7),
     ("q4_0", Type.Q4_0, Type.Q8_0, 2)])
 def test_export_equals_the_reference_quantiser(
-        name, matrices, tables, file_type, dump, dumped, model_path, tmp_path):
-    dump(model_path, tmp_path / "out.gguf", "gguf", name)
-    reader = gguf.GGUFReader(tmp_path / "out.gguf")
+        name, matrices, tables, file_type, dumped, exported):
+    reader = gguf.GGUFReader(exported(name))
     assert reader.fields["general.file_type"].contents() == file_type
     assert len(reader.tensors) == len(dumped)
     for tensor in reader.tensors:
@@ -258,12 +271,11 @@ def test_k_quants_of_whole_blocks(name, dump, llama_quantise, tmp_path):
 
 
 @pytest.mark.parametrize("name", K_TYPES)
-def test_k_quants_of_the_real_model_fall_back(name, dump, dumped, model_path,
-                                              llama_quantise, tmp_path):
+def test_k_quants_of_the_real_model_fall_back(name, dumped, exported,
+                                              llama_quantise):
     """Rows of 576 are no whole blocks, those of ffn_down, 1536, are."""
     type_, fallback, _, file_type = K_TYPES[name]
-    dump(model_path, tmp_path / "out.gguf", "gguf", name)
-    reader = gguf.GGUFReader(tmp_path / "out.gguf")
+    reader = gguf.GGUFReader(exported(name))
     assert reader.fields["general.file_type"].contents() == file_type
     assert types_of(reader, "ffn_down") == {type_}
     assert types_of(reader, "attn_[qkvo]|ffn_[gu]") == {fallback}
@@ -274,9 +286,8 @@ def test_k_quants_of_the_real_model_fall_back(name, dump, dumped, model_path,
                                         llama_quantise)
 
 
-def test_export_carries_the_whole_metadata(dump, model_path, tmp_path):
-    dump(model_path, tmp_path / "out.gguf", "gguf", "q8_0")
-    ours = gguf.GGUFReader(tmp_path / "out.gguf")
+def test_export_carries_the_whole_metadata(model_path, exported):
+    ours = gguf.GGUFReader(exported("q8_0"))
     original = gguf.GGUFReader(model_path)
     described = {"general.name", "general.file_type", "general.organization",
                  "general.finetune", "general.basename", "general.size_label",
@@ -425,9 +436,12 @@ def test_safetensors_of_the_reference_package_are_read(dump, folder, tmp_path):
         assert torch.equal(tensor, tensors[name]), name
 
 
+@pytest.fixture(scope="module")
+def ids_of_llama_cpp(llama, model_path):
+    """What it makes of TEXTS with the original file."""
+    return llama(model_path, texts=TEXTS)
+
+
 @pytest.mark.parametrize("name", ["f16", "q8_0", "q4_0", "q6_k", "q4_k"])
-def test_export_loads_in_llama_cpp(name, dump, llama, model_path, tmp_path):
-    dump(model_path, tmp_path / "out.gguf", "gguf", name)
-    original = llama(model_path, texts=TEXTS)
-    exported = llama(tmp_path / "out.gguf", texts=TEXTS)
-    assert exported == original
+def test_export_loads_in_llama_cpp(name, exported, llama, ids_of_llama_cpp):
+    assert llama(exported(name), texts=TEXTS) == ids_of_llama_cpp
