@@ -136,6 +136,7 @@ StatusOr<std::vector<std::string>> TargetsOf(
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
   std::vector<std::string> sizes;
+  sizes.reserve(shape.size());
   for (const int64_t size : shape)
     sizes.push_back(size == 0 ? "any" : std::to_string(size));
   return fmt::format("[{}]", fmt::join(sizes, ", "));
