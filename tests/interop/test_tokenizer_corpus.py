@@ -45,6 +45,9 @@ def test_smollm2(answer_of, llama, texts):
 
 
 def test_gemma_3(answer_of, llama, texts):
+    # llama.cpp takes any token of this name for an end of turn, against the
+    # type that the file gives it, and so never finds it in plain text.
+    texts = [text for text in texts if "</s>" not in text]
     got = answer_of("encode_lines", {"texts": texts}, GEMMA)["ids"]
     corpus.assert_same(texts, got, llama(GEMMA, texts=texts)["ids"])
     metadata = oracles.GgufMetadata(GEMMA)
