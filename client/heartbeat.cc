@@ -10,7 +10,8 @@
 namespace tandem {
 namespace {
 
-// The interval comes from the server: never a busy loop.
+// The interval comes from the server (Session has checked it): never a busy
+// loop.
 constexpr double kMinIntervalSeconds = 0.001;
 
 }  // namespace
@@ -19,8 +20,7 @@ Heartbeat::Heartbeat(Session& session, std::string task_id,
                      double interval_seconds, Clock& clock)
     : session_(session),
       task_id_(std::move(task_id)),
-      interval_(
-          Seconds(std::clamp(interval_seconds, kMinIntervalSeconds, 86400.0))),
+      interval_(Seconds(std::max(interval_seconds, kMinIntervalSeconds))),
       clock_(clock),
       thread_([this](std::stop_token stop) { Run(std::move(stop)); }) {}
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 namespace tandem {
 namespace {
@@ -83,18 +84,23 @@ Status CheckField(const Message& message, const FieldDescriptor* field,
 // Every module of a large model may have a pattern of its own.
 constexpr int kMaxPatterns = 10'000;
 
-Status CheckPatternCount(int count, const std::string& path) {
-  if (count <= kMaxPatterns) return OkStatus();
-  return InvalidArgument("{} has {} entries, expected at most {}", path, count,
-                         kMaxPatterns);
-}
-
-// The modules of a rank_pattern or alpha_pattern.
-StatusOr<ModulePattern> ModulesOf(const std::string& expression,
-                                  const std::string& path) {
-  auto modules = ModulePattern::EndOfName(expression);
-  if (modules.ok()) return modules;
-  return Annotate(modules.status(), path);
+// A rank_pattern or alpha_pattern, whose entries' own value `value_of` gives.
+template <typename T, typename Entries, typename ValueOf>
+StatusOr<std::vector<PatternValue<T>>> PatternsFrom(const Entries& entries,
+                                                    const std::string& path,
+                                                    const ValueOf& value_of) {
+  if (entries.size() > kMaxPatterns) {
+    return InvalidArgument("{} has {} entries, expected at most {}", path,
+                           entries.size(), kMaxPatterns);
+  }
+  std::vector<PatternValue<T>> patterns;
+  patterns.reserve(static_cast<size_t>(entries.size()));
+  for (const auto& entry : entries) {
+    auto modules = ModulePattern::EndOfName(entry.modules());
+    if (!modules.ok()) return Annotate(modules.status(), path);
+    patterns.push_back({*std::move(modules), value_of(entry)});
+  }
+  return patterns;
 }
 
 }  // namespace
@@ -126,20 +132,14 @@ StatusOr<LoraOptions> LoraOptionsFrom(const proto::LoraConfig& config) {
   options.use_rslora = config.use_rslora();
   options.use_dora = config.use_dora();
   options.dropout = config.dropout();
-  TANDEM_RETURN_IF_ERROR(
-      CheckPatternCount(config.rank_pattern_size(), "lora.rank_pattern"));
-  TANDEM_RETURN_IF_ERROR(
-      CheckPatternCount(config.alpha_pattern_size(), "lora.alpha_pattern"));
-  for (const auto& pattern : config.rank_pattern()) {
-    TANDEM_ASSIGN_OR_RETURN(ModulePattern modules,
-                            ModulesOf(pattern.modules(), "lora.rank_pattern"));
-    options.rank_pattern.push_back({std::move(modules), pattern.rank()});
-  }
-  for (const auto& pattern : config.alpha_pattern()) {
-    TANDEM_ASSIGN_OR_RETURN(ModulePattern modules,
-                            ModulesOf(pattern.modules(), "lora.alpha_pattern"));
-    options.alpha_pattern.push_back({std::move(modules), pattern.alpha()});
-  }
+  TANDEM_ASSIGN_OR_RETURN(
+      options.rank_pattern,
+      PatternsFrom<int64_t>(config.rank_pattern(), "lora.rank_pattern",
+                            [](const auto& entry) { return entry.rank(); }));
+  TANDEM_ASSIGN_OR_RETURN(
+      options.alpha_pattern,
+      PatternsFrom<double>(config.alpha_pattern(), "lora.alpha_pattern",
+                           [](const auto& entry) { return entry.alpha(); }));
   return options;
 }
 

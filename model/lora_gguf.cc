@@ -134,12 +134,13 @@ StatusOr<std::vector<std::string>> TargetsOf(
   return targets;
 }
 
-std::string ShapeText(const std::vector<int64_t>& shape) {
+// Of ReadFactor's `shape`.
+std::string WantedText(const std::vector<int64_t>& shape) {
   std::vector<std::string> sizes;
   sizes.reserve(shape.size());
   for (const int64_t size : shape)
     sizes.push_back(size == 0 ? "any" : std::to_string(size));
-  return fmt::format("[{}]", fmt::join(sizes, ", "));
+  return fmt::format("{}", fmt::join(sizes, ", "));
 }
 
 // One factor in fp32. Of `shape`, a 0 takes any size.
@@ -154,8 +155,9 @@ StatusOr<at::Tensor> ReadFactor(const GgufFile& file, const std::string& name,
       shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end(),
       [](int64_t want, int64_t have) { return want == 0 || want == have; });
   if (!fits) {
-    return InvalidArgument("tensor '{}' has the shape {}, expected {}", name,
-                           ShapeText(tensor.shape), ShapeText(shape));
+    return InvalidArgument("tensor '{}' has the shape [{}], expected [{}]",
+                           name, fmt::join(tensor.shape, ", "),
+                           WantedText(shape));
   }
   at::Tensor values = at::empty(tensor.shape, at::kFloat);
   tensor.format->decode(tensor.data.data(),

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "common/files.h"
 #include "model/adapter.h"
 #include "model/decoder.h"
-#include "model/json_fields.h"
 #include "model/safetensors.h"
 #include "tests/testing/identical_tensors.h"
 #include "tests/testing/status_matchers.h"
@@ -161,19 +161,19 @@ TEST_F(AdapterFolderTest, HalfPrecisionBecomesFloat) {
 TEST_F(AdapterFolderTest, RefusesUnsupportedFeaturesByName) {
   Save();
   const json plain = Config();
-  const std::vector<std::pair<std::string, json>> features = {
-      {"use_qalora", true},
-      {"modules_to_save", {"lm_head"}},
-      {"bias", "all"},
-      {"lora_bias", true},
-      {"fan_in_fan_out", true},
-      {"layers_to_transform", {0}},
-      {"init_lora_weights", "pissa"}};
-  for (const auto& [feature, value] : features) {
+  const std::vector<std::tuple<std::string, json, std::string>> features = {
+      {"use_qalora", true, "true"},
+      {"modules_to_save", json::array({"lm_head"}), "an array"},
+      {"bias", "all", "\"all\""},
+      {"lora_bias", true, "true"},
+      {"fan_in_fan_out", true, "true"},
+      {"layers_to_transform", json::array({0}), "an array"},
+      {"init_lora_weights", "pissa", "\"pissa\""}};
+  for (const auto& [feature, value, shown] : features) {
     json config = plain;
     config[feature] = value;
     WriteConfig(config);
-    ExpectRefused(feature + " is " + Shown(value));
+    ExpectRefused(feature + " is " + shown);
   }
 }
 
