@@ -27,8 +27,8 @@ struct Checkpoint {
   TensorMap tensors;
   TokenizerData tokenizer;
   // Matrices of a GGUF that were left as they are, which then are not among
-  // `tensors`: only where LoadCheckpoint was asked for it. Decoder::Create and
-  // Digest take them, nothing else does.
+  // `tensors`: only where LoadCheckpoint was asked for it. Decoder::Create,
+  // Digest and KeepLayers take them, nothing else does.
   std::map<std::string, std::shared_ptr<const BlockMatrix>> blocks = {};
 };
 

@@ -18,6 +18,26 @@ std::map<int64_t, int64_t> NewNumbers(int64_t layers, int64_t keep) {
   return numbers;
 }
 
+// What does not belong to a layer stays; kept layers go by their new numbers.
+template <typename Value>
+std::map<std::string, Value> Renumbered(
+    const std::map<std::string, Value>& named,
+    const std::map<int64_t, int64_t>& numbers) {
+  std::map<std::string, Value> renumbered;
+  for (const auto& [name, value] : named) {
+    if (!name.starts_with(kPrefix)) {
+      renumbered[name] = value;
+      continue;
+    }
+    const size_t end = name.find('.', kPrefix.size());
+    const auto kept = numbers.find(std::stoll(name.substr(kPrefix.size())));
+    if (kept == numbers.end()) continue;
+    renumbered[fmt::format("{}{}{}", kPrefix, kept->second, name.substr(end))] =
+        value;
+  }
+  return renumbered;
+}
+
 }  // namespace
 
 StatusOr<Checkpoint> KeepLayers(const Checkpoint& checkpoint, int64_t keep) {
@@ -27,25 +47,15 @@ StatusOr<Checkpoint> KeepLayers(const Checkpoint& checkpoint, int64_t keep) {
                            layers);
   }
   const std::map<int64_t, int64_t> numbers = NewNumbers(layers, keep);
-  Checkpoint pruned = checkpoint;
+  Checkpoint pruned = {
+      checkpoint.config, Renumbered(checkpoint.tensors, numbers),
+      checkpoint.tokenizer, Renumbered(checkpoint.blocks, numbers)};
   pruned.config.layers = keep;
-  pruned.tensors.clear();
   if (!pruned.config.windowed_layers.empty()) {
     pruned.config.windowed_layers.resize(keep);
     for (const auto& [from, to] : numbers) {
       pruned.config.windowed_layers[to] = checkpoint.config.IsWindowed(from);
     }
-  }
-  for (const auto& [name, tensor] : checkpoint.tensors) {
-    if (!name.starts_with(kPrefix)) {
-      pruned.tensors[name] = tensor;
-      continue;
-    }
-    const size_t end = name.find('.', kPrefix.size());
-    const auto kept = numbers.find(std::stoll(name.substr(kPrefix.size())));
-    if (kept == numbers.end()) continue;
-    pruned.tensors[fmt::format("{}{}{}", kPrefix, kept->second,
-                               name.substr(end))] = tensor;
   }
   return pruned;
 }

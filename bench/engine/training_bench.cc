@@ -21,8 +21,9 @@ struct TeacherAndStudent {
 StatusOr<TeacherAndStudent> LoadBoth(const BenchFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const WeightStorage storage,
                           ParseComputeDtype(flags.dtype));
-  TANDEM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
-                          LoadCheckpoint(flags.model));
+  TANDEM_ASSIGN_OR_RETURN(
+      const Checkpoint checkpoint,
+      LoadCheckpoint(flags.model, GgufMatrices::kKeepBlocks));
   TANDEM_ASSIGN_OR_RETURN(const Checkpoint pruned,
                           KeepLayers(checkpoint, kStudentLayers));
   TANDEM_ASSIGN_OR_RETURN(Decoder teacher,

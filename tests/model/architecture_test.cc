@@ -106,14 +106,6 @@ TEST(CheckDecoderConfig, RefusesWindowsWhereThereAreNone) {
                        HasSubstr("a qwen2 has no layers with a sliding")));
 }
 
-TEST(KeepLayers, KeepsEachLayersWindow) {
-  TANDEM_ASSERT_OK_AND_ASSIGN(const Checkpoint pruned,
-                              KeepLayers(TinyOf("gemma3"), 3));
-  // Layers 0, 2 and 3.
-  EXPECT_EQ(pruned.config.windowed_layers,
-            (std::vector<bool>{true, false, true}));
-}
-
 TEST(WeightsOf, InterleavesBiasesOfLlamaToo) {
   int interleaved = 0;
   for (const WeightLayout& weight :

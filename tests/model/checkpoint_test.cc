@@ -383,68 +383,6 @@ TEST(Digest, ChangesWithValueNameAndShape) {
             4u);
 }
 
-// Layers told apart by the values of their norms.
-Checkpoint NumberedLayers(int64_t layers) {
-  DecoderConfig config = testing::TinyDecoderConfig();
-  config.layers = layers;
-  Checkpoint checkpoint = testing::RandomCheckpoint(config, 1);
-  for (int64_t i = 0; i < layers; ++i) {
-    checkpoint
-        .tensors[fmt::format("model.layers.{}.input_layernorm.weight", i)] =
-        at::full({config.hidden_size}, static_cast<double>(i));
-  }
-  return checkpoint;
-}
-
-std::vector<int64_t> LayersOf(const Checkpoint& checkpoint) {
-  std::vector<int64_t> layers;
-  for (int64_t i = 0; i < checkpoint.config.layers; ++i) {
-    layers.push_back(
-        checkpoint.tensors
-            .at(fmt::format("model.layers.{}.input_layernorm.weight", i))[0]
-            .item<int64_t>());
-  }
-  return layers;
-}
-
-TEST(KeepLayers, KeepsTwentyFourOfThirtyEvenlySpaced) {
-  TANDEM_ASSERT_OK_AND_ASSIGN(const Checkpoint pruned,
-                              KeepLayers(NumberedLayers(30), 24));
-  const std::vector<int64_t> layers = LayersOf(pruned);
-  ASSERT_EQ(layers.size(), 24u);
-  EXPECT_EQ(layers.front(), 0);
-  EXPECT_EQ(layers.back(), 29);
-  int doubles = 0;  // where one layer is skipped
-  for (size_t i = 1; i < layers.size(); ++i) {
-    EXPECT_GE(layers[i] - layers[i - 1], 1);
-    EXPECT_LE(layers[i] - layers[i - 1], 2);
-    doubles += layers[i] - layers[i - 1] == 2;
-    // Never more than half a layer away from even spacing.
-    EXPECT_LE(std::abs(static_cast<double>(layers[i]) -
-                       29.0 * static_cast<double>(i) / 23.0),
-              0.5);
-  }
-  EXPECT_EQ(doubles, 6);
-  EXPECT_EQ(pruned.tensors.size(), 24u * 9 + 2);
-}
-
-TEST(KeepLayers, KeepsAllOrTheTwoEnds) {
-  TANDEM_ASSERT_OK_AND_ASSIGN(const Checkpoint all,
-                              KeepLayers(NumberedLayers(5), 5));
-  EXPECT_EQ(LayersOf(all), (std::vector<int64_t>{0, 1, 2, 3, 4}));
-  TANDEM_ASSERT_OK_AND_ASSIGN(const Checkpoint ends,
-                              KeepLayers(NumberedLayers(5), 2));
-  EXPECT_EQ(LayersOf(ends), (std::vector<int64_t>{0, 4}));
-}
-
-TEST(KeepLayers, RefusesFewerThanTwoAndMoreThanThereAre) {
-  for (const int64_t keep : {-1, 0, 1, 6}) {
-    EXPECT_THAT(
-        KeepLayers(NumberedLayers(5), keep),
-        StatusIs(StatusCode::kInvalidArgument, HasSubstr("expected 2 to 5")));
-  }
-}
-
 TEST(CheckpointRealModel, GgufAndTheFolderSavedFromItHaveOneDigest) {
   TempFolder folder;
   TANDEM_ASSERT_OK_AND_ASSIGN(
