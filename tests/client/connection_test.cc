@@ -4,6 +4,9 @@
 
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <memory>
@@ -229,6 +232,27 @@ TEST(ConnectGrpc, CallsThatTheServerCancelsAreUnavailable) {
               StatusIs(StatusCode::kUnavailable, HasSubstr("shutting down")));
   EXPECT_TRUE(IsRetryable(cancelled.status()));
   EXPECT_THAT(connection->Join(proto::JoinRequest()), IsOk());
+}
+
+// A busy machine takes its time to answer a new connection: only the call's own
+// deadline ends the wait.
+TEST(ConnectGrpc, WaitsForAServerThatIsSlowToAnswer) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* name = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener, name, size), 0);
+  ASSERT_EQ(::listen(listener, 8), 0);  // nobody accepts
+  ASSERT_EQ(::getsockname(listener, name, &size), 0);
+  TANDEM_ASSERT_OK_AND_ASSIGN(
+      const auto connection,
+      ConnectGrpc("127.0.0.1:" + std::to_string(ntohs(address.sin_port)),
+                  ConfigWithDeadline(0.5)));
+  EXPECT_THAT(connection->Join(proto::JoinRequest()),
+              StatusIs(StatusCode::kDeadlineExceeded));
+  ::close(listener);
 }
 
 TEST(ConnectGrpc, RefusesPlaintextBeyondLoopback) {
