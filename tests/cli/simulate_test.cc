@@ -213,7 +213,7 @@ TEST_P(FullDiskTest, SaysSoAndGoesOnWhenThereIsRoom) {
       return;
     }
     const CommandResult full = Simulate();
-    EXPECT_EQ(full.code, 1);
+    EXPECT_EQ(full.code, 1) << full.err;
     EXPECT_THAT(full.err.substr(full.err.rfind("tandem: ")),
                 AllOf(HasSubstr(path("run/")),
                       AnyOf(HasSubstr("No space left on device"),

@@ -114,8 +114,8 @@ TEST_F(ClientRunnerTest, TrainsEvaluatesAndReportsUntilTheRunHasFinished) {
   federation_.AddTask(EvaluateTask("t2"));
   TANDEM_ASSERT_OK_AND_ASSIGN(const ClientSummary summary, Run());
 
-  ASSERT_EQ(federation_.joins.size(), 1u);
-  const proto::JoinRequest& join = federation_.joins[0];
+  ASSERT_EQ(federation_.joins().size(), 1u);
+  const proto::JoinRequest join = federation_.joins()[0];
   EXPECT_EQ(join.protocol_version(), kProtocolVersion);
   EXPECT_EQ(join.client_id(), "client-a");
   EXPECT_EQ(join.base_model_digest(), TinyModel().digest);
@@ -245,7 +245,7 @@ TEST_F(ClientRunnerTest, JoinsARestartedServerAgainAndGoesOn) {
   TANDEM_ASSERT_OK_AND_ASSIGN(const ClientSummary summary, Run());
   EXPECT_TRUE(restarts.empty());
   EXPECT_EQ(summary.tasks_accepted, 1);
-  EXPECT_EQ(federation_.joins.size(), 5u);
+  EXPECT_EQ(federation_.joins().size(), 5u);
 }
 
 TEST_F(ClientRunnerTest, TwoClientsUnderOneNameEndWithAnError) {
@@ -359,7 +359,7 @@ TEST_F(ClientRunnerTest, AHeartbeatJoinsARestartedServer) {
     if (federation_.calls("Join") == 2) federation_.task_cancelled = true;
   };
   ASSERT_THAT(Run(), IsOk());
-  EXPECT_EQ(federation_.joins.size(), 2u);
+  EXPECT_EQ(federation_.joins().size(), 2u);
 }
 
 TEST_F(ClientRunnerTest, ATaskWhoseTimeIsOverIsDropped) {
@@ -394,7 +394,7 @@ TEST_F(ClientRunnerTest, AnUploadThatIsNotWantedAnyMoreEndsTheTaskAlone) {
   EXPECT_EQ(federation_.reports[0].task_id(), "t1");
   EXPECT_THAT(federation_.reports[0].failure(), HasSubstr("no open task"));
   EXPECT_EQ(federation_.reports[1].failure(), "");
-  EXPECT_EQ(federation_.joins.size(), 1u);
+  EXPECT_EQ(federation_.joins().size(), 1u);
   EXPECT_EQ(summary.tasks_accepted, 1);
 }
 

@@ -103,9 +103,9 @@ TYPED_TEST(ConnectionTest, JoinCarriesRequestAndResponse) {
   TANDEM_ASSERT_OK_AND_ASSIGN(const proto::JoinResponse response,
                               connection->Join(request));
   EXPECT_EQ(response.run_id(), "run");
-  ASSERT_EQ(this->federation_.joins.size(), 1u);
-  EXPECT_EQ(this->federation_.joins[0].client_id(), "a");
-  EXPECT_EQ(this->federation_.joins[0].base_model_digest(), "d");
+  ASSERT_EQ(this->federation_.joins().size(), 1u);
+  EXPECT_EQ(this->federation_.joins()[0].client_id(), "a");
+  EXPECT_EQ(this->federation_.joins()[0].base_model_digest(), "d");
 }
 
 TYPED_TEST(ConnectionTest, EveryCallReachesItsMethod) {

@@ -59,7 +59,10 @@ class FakeFederation : public FederationHandler {
     const auto it = calls_.find(method);
     return it == calls_.end() ? 0 : it->second;
   }
-  std::vector<proto::JoinRequest> joins;
+  std::vector<proto::JoinRequest> joins() const {
+    std::lock_guard lock(mutex_);
+    return joins_;
+  }
   std::vector<proto::ReportRequest> reports;
   std::vector<int64_t> get_offsets, put_offsets;
   std::string uploaded(const std::string& sha256) { return uploads_[sha256]; }
@@ -75,8 +78,8 @@ class FakeFederation : public FederationHandler {
       const proto::JoinRequest& request) override {
     TANDEM_RETURN_IF_ERROR(Begin("Join"));
     std::lock_guard lock(mutex_);
-    joins.push_back(request);
-    session_ = "session-" + std::to_string(joins.size());
+    joins_.push_back(request);
+    session_ = "session-" + std::to_string(joins_.size());
     proto::JoinResponse response;
     response.set_session(session_);
     response.set_run_id("run");
@@ -174,6 +177,7 @@ class FakeFederation : public FederationHandler {
 
   mutable std::mutex mutex_;
   std::string session_;
+  std::vector<proto::JoinRequest> joins_;
   std::map<std::string, std::deque<Status>> failures_;
   std::map<std::string, int> calls_;
   std::map<std::string, std::string> objects_, uploads_;

@@ -129,42 +129,52 @@ class ScriptedHandler : public FederationHandler {
   using Done = std::function<void(StatusOr<proto::NextTaskResponse>)>;
 
   StatusOr<proto::JoinResponse> Join(const proto::JoinRequest&) override {
-    return status;
+    return status();
   }
   void NextTask(const proto::NextTaskRequest&, Done done) override {
     {
-      const std::lock_guard lock(mutex);
-      held.push_back(std::move(done));
+      const std::lock_guard lock(mutex_);
+      held_.push_back(std::move(done));
     }
-    arrived.notify_all();
+    arrived_.notify_all();
   }
   StatusOr<proto::GetObjectResponse> GetObject(
       const proto::GetObjectRequest&) override {
-    return status;
+    return status();
   }
   StatusOr<proto::PutObjectResponse> PutObject(
       const proto::PutObjectRequest&) override {
-    return status;
+    return status();
   }
   StatusOr<proto::ReportResponse> Report(const proto::ReportRequest&) override {
-    return status;
+    return status();
   }
   StatusOr<proto::HeartbeatResponse> Heartbeat(
       const proto::HeartbeatRequest&) override {
-    return status;
+    return status();
   }
   Done WaitForCall() {
-    std::unique_lock lock(mutex);
-    arrived.wait(lock, [this] { return !held.empty(); });
-    Done done = std::move(held.back());
-    held.pop_back();
+    std::unique_lock lock(mutex_);
+    arrived_.wait(lock, [this] { return !held_.empty(); });
+    Done done = std::move(held_.back());
+    held_.pop_back();
     return done;
   }
 
-  Status status;
-  std::mutex mutex;
-  std::condition_variable arrived;
-  std::vector<Done> held;
+  void Answer(Status answer) {
+    const std::lock_guard lock(mutex_);
+    answer_ = std::move(answer);
+  }
+  Status status() {
+    const std::lock_guard lock(mutex_);
+    return answer_;
+  }
+
+ private:
+  Status answer_;
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::vector<Done> held_;
 };
 
 TEST(FederationService, EveryCodeAndMessageReachesTheClient) {
@@ -172,16 +182,16 @@ TEST(FederationService, EveryCodeAndMessageReachesTheClient) {
   Served served(handler);
   OverGrpc client(served.stub());
   for (int code = 1; code <= 16; ++code) {
-    handler.status = Status(static_cast<StatusCode>(code), "the reason");
-    EXPECT_EQ(client.Join({}).status(), handler.status);
-    EXPECT_EQ(client.GetObject({}).status(), handler.status);
-    EXPECT_EQ(client.PutObject({}).status(), handler.status);
-    EXPECT_EQ(client.Report({}).status(), handler.status);
-    EXPECT_EQ(client.Heartbeat({}).status(), handler.status);
-    std::thread answer([&] { handler.WaitForCall()(handler.status); });
-    client.NextTask({}, [&](auto response) {
-      EXPECT_EQ(response.status(), handler.status);
-    });
+    const Status expected(static_cast<StatusCode>(code), "the reason");
+    handler.Answer(expected);
+    EXPECT_EQ(client.Join({}).status(), expected);
+    EXPECT_EQ(client.GetObject({}).status(), expected);
+    EXPECT_EQ(client.PutObject({}).status(), expected);
+    EXPECT_EQ(client.Report({}).status(), expected);
+    EXPECT_EQ(client.Heartbeat({}).status(), expected);
+    std::thread answer([&] { handler.WaitForCall()(expected); });
+    client.NextTask(
+        {}, [&](auto response) { EXPECT_EQ(response.status(), expected); });
     answer.join();
   }
 }
