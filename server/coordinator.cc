@@ -211,8 +211,9 @@ UpdateVerdict Coordinator::Check(const proto::ReportRequest& request,
     return CheckUpdate(*context.global, *path, request.weight(),
                        context.limits);
   } catch (const std::exception& e) {
-    return {proto::MALFORMED, fmt::format("cannot be checked: {}", e.what()),
-            0};
+    // LibTorch's messages end in a stack trace: nothing for the client.
+    spdlog::error("update {} cannot be checked: {}", update, e.what());
+    return {proto::MALFORMED, "the update cannot be checked", 0};
   }
 }
 
