@@ -1,5 +1,4 @@
 // tandem model logits
-#include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
 #include <memory>
@@ -7,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/loaded_model.h"
+#include "model/aten.h"
 #include "model/safetensors.h"
 
 namespace tandem::cli {

@@ -1,7 +1,5 @@
 #include "client/local_trainer.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
@@ -10,6 +8,7 @@
 #include "common/random.h"
 #include "distill/distiller.h"
 #include "distill/options_from_config.h"
+#include "model/aten.h"
 #include "model/chunked_head_loss.h"
 #include "model/lora_trainer.h"
 #include "model/packed_batch.h"

@@ -1,11 +1,11 @@
 #include "client/update_transform.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -23,7 +23,8 @@ endif()
 
 add_library(LibTorch INTERFACE)
 # Classes of its headers (at::RecordFunction) have another layout without NDEBUG, which it was built with.
-target_compile_definitions(LibTorch INTERFACE NDEBUG)
+# Its headers include the operators that they call, not all there are (model/aten.h).
+target_compile_definitions(LibTorch INTERFACE NDEBUG AT_PER_OPERATOR_HEADERS)
 target_compile_options(LibTorch INTERFACE
   "SHELL:-idirafter ${TANDEM_LIBTORCH}/include"
   "SHELL:-idirafter ${TANDEM_LIBTORCH}/include/torch/csrc/api/include")

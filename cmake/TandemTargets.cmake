@@ -1,10 +1,10 @@
-# Sources of one target are compiled several at a time, so that LibTorch's headers (15 s) are read once for all of them; a
-# precompiled header does not help, since GCC instantiates what it leaves pending (12 s) in every file that uses it. Names in
-# anonymous namespaces are therefore unique within a folder.
+# Sources of one target are compiled many at a time, so that LibTorch's headers (15 s) are read once for all of them; a
+# precompiled header does not help, since GCC instantiates what it leaves pending in every file that uses it. Names in
+# anonymous namespaces are therefore unique within a folder. -DTANDEM_UNITY=OFF suits work on single files.
 option(TANDEM_UNITY "Compile the sources of a target several at a time" ON)
 function(tandem_unity target)
   if(TANDEM_UNITY)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 20)
   endif()
 endfunction()
 

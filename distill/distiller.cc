@@ -1,9 +1,8 @@
 #include "distill/distiller.h"
 
-#include <ATen/ATen.h>
-
 #include <utility>
 
+#include "model/aten.h"
 #include "model/chunked_head_loss.h"
 
 namespace tandem {

@@ -1,6 +1,5 @@
 #include "distill/losses.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -9,6 +8,8 @@
 #include <cmath>
 #include <functional>
 #include <stdexcept>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,6 +1,5 @@
 #include "distill/teacher.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <spdlog/spdlog.h>
 
@@ -12,6 +11,7 @@
 
 #include "common/digest.h"
 #include "common/files.h"
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,7 +1,5 @@
 #include "distill/teacher_targets.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -11,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "model/aten.h"
 #include "model/safetensors.h"
 
 namespace tandem {

@@ -1,6 +1,5 @@
 #include "distill/top_k_loss.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -11,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

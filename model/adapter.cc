@@ -1,12 +1,12 @@
 #include "model/adapter.h"
 
-#include <ATen/ATen.h>
 #include <spdlog/fmt/ranges.h>
 
 #include <cmath>
 
 #include "common/random.h"
 #include "model/adapted_linears.h"
+#include "model/aten.h"
 #include "model/decoder.h"
 
 namespace tandem {

@@ -1,7 +1,5 @@
 // The folder in which PEFT keeps an adapter: adapter_config.json and
 // adapter_model.safetensors.
-#include <ATen/ATen.h>
-
 #include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -9,6 +7,7 @@
 #include "common/files.h"
 #include "model/adapted_linears.h"
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/json_fields.h"
 #include "model/lora_gguf.h"
 #include "model/safetensors.h"

@@ -1,12 +1,12 @@
 #include "model/adapter_gradients.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <stdexcept>
 
 #include "common/random.h"
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

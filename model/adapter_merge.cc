@@ -1,10 +1,10 @@
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <stdexcept>
 
 #include "model/adapted_linears.h"
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/dora.h"
 
 namespace tandem {

@@ -1,11 +1,11 @@
 #include "model/blocked_attention.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
 #include <algorithm>
 
+#include "model/aten.h"
 #include "model/attention_rows.h"
 #include "model/packed_product.h"
 #include "model/product_kernel.h"

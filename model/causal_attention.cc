@@ -1,6 +1,5 @@
 #include "model/causal_attention.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "model/aten.h"
 #include "model/blocked_attention.h"
 
 namespace tandem {

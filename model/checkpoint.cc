@@ -1,12 +1,12 @@
 #include "model/checkpoint.h"
 
-#include <ATen/ATen.h>
 #include <spdlog/fmt/ranges.h>
 
 #include <cmath>
 #include <vector>
 
 #include "common/digest.h"
+#include "model/aten.h"
 #include "model/gguf_checkpoint.h"
 #include "model/huggingface_folder.h"
 #include "model/rotary_frequencies.h"

@@ -1,10 +1,11 @@
 #include "model/choice_likelihood.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <numeric>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,12 +1,12 @@
 #include "model/chunked_head_loss.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
+#include "model/aten.h"
 #include "model/frozen_product.h"
 
 namespace tandem {

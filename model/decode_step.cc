@@ -1,6 +1,5 @@
 #include "model/decode_step.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <omp.h>
 #include <spdlog/fmt/fmt.h>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 
 #include "model/architecture.h"
+#include "model/aten.h"
 #include "model/decode_kernels.h"
 #include "model/rotary_embedding.h"
 #include "model/row_product.h"

@@ -1,6 +1,5 @@
 #include "model/decoder.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
@@ -10,6 +9,7 @@
 
 #include "common/random.h"
 #include "model/architecture.h"
+#include "model/aten.h"
 #include "model/causal_attention.h"
 #include "model/decoder_weights.h"
 #include "model/frozen_product.h"

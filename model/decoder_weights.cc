@@ -1,12 +1,12 @@
 #include "model/decoder_weights.h"
 
-#include <ATen/ATen.h>
 #include <spdlog/fmt/ranges.h>
 
 #include <map>
 
 #include "model/adapted_linears.h"
 #include "model/architecture.h"
+#include "model/aten.h"
 #include "model/weight_layout.h"
 
 namespace tandem {

@@ -1,8 +1,8 @@
 #include "model/dora.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "model/aten.h"
 #include "model/frozen_product.h"
 
 namespace tandem {

@@ -1,11 +1,11 @@
 #include "model/evaluation.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <numbers>
 
+#include "model/aten.h"
 #include "model/chunked_head_loss.h"
 #include "model/packed_batch.h"
 

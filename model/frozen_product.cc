@@ -1,8 +1,8 @@
 #include "model/frozen_product.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

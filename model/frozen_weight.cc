@@ -1,9 +1,10 @@
 #include "model/frozen_weight.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

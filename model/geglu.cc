@@ -1,7 +1,8 @@
 #include "model/geglu.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

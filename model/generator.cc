@@ -1,11 +1,12 @@
 #include "model/generator.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
 #include <stdexcept>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

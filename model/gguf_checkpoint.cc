@@ -1,11 +1,11 @@
 #include "model/gguf_checkpoint.h"
 
-#include <ATen/ATen.h>
 #include <spdlog/fmt/ranges.h>
 
 #include <set>
 
 #include "model/architecture.h"
+#include "model/aten.h"
 #include "model/gguf_config.h"
 #include "model/gguf_tokenizer.h"
 #include "model/weight_layout.h"

@@ -1,8 +1,7 @@
 // SaveGguf: the metadata that llama.cpp wants, and the weights in its order.
-#include <ATen/ATen.h>
-
 #include <cmath>
 
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "model/gguf_config.h"
 #include "model/gguf_tokenizer.h"

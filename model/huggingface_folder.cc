@@ -1,7 +1,6 @@
 #include "model/huggingface_folder.h"
 
-#include <ATen/ATen.h>
-
+#include "model/aten.h"
 #include "model/safetensors_shards.h"
 #include "model/text_file.h"
 #include "model/tokenizer_folder.h"

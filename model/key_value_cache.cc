@@ -1,8 +1,8 @@
 #include "model/key_value_cache.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,11 +1,11 @@
 #include "model/lora_dropout.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <cmath>
 
 #include "common/random.h"
+#include "model/aten.h"
 
 namespace tandem {
 

@@ -1,12 +1,11 @@
 #include "model/lora_gguf.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <map>
 #include <vector>
 
 #include "model/adapted_linears.h"
+#include "model/aten.h"
 #include "model/gguf_reader.h"
 #include "model/gguf_writer.h"
 #include "model/weight_layout.h"

@@ -1,9 +1,9 @@
 #include "model/lora_linear.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/ivalue.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/aten.h"
 #include "model/dora.h"
 #include "model/frozen_product.h"
 #include "model/lora_dropout.h"

@@ -1,6 +1,5 @@
 #include "model/lora_trainer.h"
 
-#include <ATen/ATen.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 
 #include "common/random.h"
+#include "model/aten.h"
 #include "model/recompute.h"
 
 namespace tandem {

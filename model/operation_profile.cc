@@ -1,6 +1,5 @@
 #include "model/operation_profile.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
 
@@ -11,6 +10,8 @@
 #include <optional>
 #include <string_view>
 #include <tuple>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

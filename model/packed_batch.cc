@@ -1,10 +1,9 @@
 #include "model/packed_batch.h"
 
-#include <ATen/ATen.h>
-
 #include <stdexcept>
 
 #include "common/random.h"
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,11 +1,11 @@
 #include "model/packed_product.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
 #include <algorithm>
 
+#include "model/aten.h"
 #include "model/instruction_set.h"
 #include "model/product_kernel.h"
 

@@ -1,9 +1,10 @@
 #include "model/recompute.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

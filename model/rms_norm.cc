@@ -1,6 +1,5 @@
 #include "model/rms_norm.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
@@ -8,6 +7,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,6 +1,5 @@
 #include "model/rotary_embedding.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
@@ -9,6 +8,7 @@
 
 #include <cmath>
 
+#include "model/aten.h"
 #include "model/rotary_frequencies.h"
 
 namespace tandem {

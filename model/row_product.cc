@@ -1,9 +1,8 @@
 #include "model/row_product.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 
+#include "model/aten.h"
 #include "model/decode_kernels.h"
 
 namespace tandem {

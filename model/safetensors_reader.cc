@@ -1,5 +1,3 @@
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/json_fields.h"
 #include "model/safetensors.h"
 #include "model/safetensors_dtype.h"

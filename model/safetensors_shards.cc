@@ -1,13 +1,12 @@
 #include "model/safetensors_shards.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/json_fields.h"
 #include "model/safetensors.h"
 

@@ -1,8 +1,7 @@
-#include <ATen/ATen.h>
-
 #include <nlohmann/json.hpp>
 
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/safetensors.h"
 #include "model/safetensors_dtype.h"
 

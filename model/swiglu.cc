@@ -1,11 +1,12 @@
 #include "model/swiglu.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,7 +1,5 @@
 #include "model/training_checkpoint.h"
 
-#include <ATen/ATen.h>
-
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -9,6 +7,7 @@
 
 #include "common/digest.h"
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/json_fields.h"
 #include "model/safetensors.h"
 

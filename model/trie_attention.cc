@@ -1,10 +1,10 @@
 #include "model/trie_attention.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <limits>
 #include <optional>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

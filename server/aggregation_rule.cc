@@ -1,12 +1,11 @@
 #include "server/aggregation_rule.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 
+#include "model/aten.h"
 #include "server/delta_blocks.h"
 #include "server/delta_check.h"
 

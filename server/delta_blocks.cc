@@ -1,10 +1,10 @@
 #include "server/delta_blocks.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,9 +1,8 @@
 #include "server/delta_check.h"
 
-#include <ATen/ATen.h>
-
 #include <string>
 
+#include "model/aten.h"
 #include "server/delta_blocks.h"
 
 namespace tandem {

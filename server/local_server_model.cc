@@ -1,6 +1,5 @@
 #include "server/local_server_model.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "distill/distiller.h"
 #include "distill/options_from_config.h"
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "model/decoder.h"
 #include "server/auxiliary_schedule.h"

@@ -1,11 +1,11 @@
 #include "server/server_optimizer.h"
 
-#include <ATen/ATen.h>
-
 #include <array>
 #include <cmath>
 #include <string_view>
 #include <utility>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

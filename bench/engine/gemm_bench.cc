@@ -1,12 +1,12 @@
 // The machine's peak: LibTorch's matrix product, at a comfortable size and at
 // those of a training step.
-#include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <array>
 
 #include "bench/engine/workload.h"
+#include "model/aten.h"
 
 namespace tandem::bench {
 namespace {

@@ -1,11 +1,11 @@
 // Rows about running a model: a teacher's targets, a prompt, greedy decoding.
-#include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
 #include <chrono>
 
 #include "bench/engine/workload.h"
 #include "distill/teacher.h"
+#include "model/aten.h"
 #include "model/generator.h"
 #include "model/packed_batch.h"
 

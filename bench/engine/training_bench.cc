@@ -1,9 +1,9 @@
 // Rows about training: a LoRA step, and a step towards a teacher.
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include "bench/engine/workload.h"
 #include "distill/losses.h"
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "model/chunked_head_loss.h"
 #include "model/packed_batch.h"

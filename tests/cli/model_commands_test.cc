@@ -1,5 +1,4 @@
 // The subcommands at work, as processes, on a tiny random model.
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "model/safetensors.h"
 #include "tests/testing/run_tandem.h"

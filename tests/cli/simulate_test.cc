@@ -1,6 +1,5 @@
 // A whole run from the command line, on a tiny random model: simulate, look at
 // it, export it.
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -10,6 +9,7 @@
 
 #include "model/adapted_linears.h"
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "tests/testing/limited_disk.h"
 #include "tests/testing/run_tandem.h"

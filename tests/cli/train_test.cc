@@ -1,6 +1,5 @@
 // `tandem train` as a process: killed and gone on with, on large files, with
 // metrics, validation and a profile.
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -9,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "tests/testing/run_tandem.h"
 #include "tests/testing/status_matchers.h"

@@ -1,7 +1,6 @@
 // A client's life against a scripted server.
 #include "client/client_runner.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include "client/in_process_connection.h"
 #include "client/update_transform.h"
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/safetensors.h"
 #include "tests/client/fake_federation.h"
 #include "tests/client/tiny_client.h"

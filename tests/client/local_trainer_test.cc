@@ -1,12 +1,12 @@
 #include "client/local_trainer.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
 #include "client/update_transform.h"
+#include "model/aten.h"
 #include "tests/client/tiny_client.h"
 #include "tests/testing/status_matchers.h"
 

@@ -2,8 +2,6 @@
 #ifndef TANDEM_TESTS_CLIENT_TINY_CLIENT_H_
 #define TANDEM_TESTS_CLIENT_TINY_CLIENT_H_
 
-#include <ATen/ATen.h>
-
 #include <string>
 #include <vector>
 
@@ -11,6 +9,7 @@
 #include "client/local_model.h"
 #include "distill/teacher_targets.h"
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/evaluation.h"
 #include "tests/testing/tiny_checkpoint.h"
 

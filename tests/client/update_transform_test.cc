@@ -1,6 +1,5 @@
 #include "client/update_transform.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,6 +7,7 @@
 #include <string>
 
 #include "common/random.h"
+#include "model/aten.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tiny_checkpoint.h"
 

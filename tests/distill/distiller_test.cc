@@ -1,10 +1,10 @@
 #include "distill/distiller.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 
 #include "distill/teacher.h"
+#include "model/aten.h"
 #include "tests/distill/loss_oracles.h"
 #include "tests/distill/random_targets.h"
 #include "tests/testing/gradient_check.h"

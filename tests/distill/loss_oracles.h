@@ -3,13 +3,12 @@
 #ifndef TANDEM_TESTS_DISTILL_LOSS_ORACLES_H_
 #define TANDEM_TESTS_DISTILL_LOSS_ORACLES_H_
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 #include <functional>
 #include <vector>
 
 #include "common/random.h"
+#include "model/aten.h"
 
 namespace tandem::testing {
 

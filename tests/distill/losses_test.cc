@@ -1,10 +1,10 @@
 #include "distill/losses.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <limits>
 
+#include "model/aten.h"
 #include "tests/distill/loss_oracles.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/status_matchers.h"

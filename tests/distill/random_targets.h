@@ -2,12 +2,11 @@
 #ifndef TANDEM_TESTS_DISTILL_RANDOM_TARGETS_H_
 #define TANDEM_TESTS_DISTILL_RANDOM_TARGETS_H_
 
-#include <ATen/ATen.h>
-
 #include <vector>
 
 #include "common/random.h"
 #include "distill/teacher_targets.h"
+#include "model/aten.h"
 #include "tests/distill/loss_oracles.h"
 
 namespace tandem::testing {

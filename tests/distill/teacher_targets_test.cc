@@ -1,6 +1,5 @@
 #include "distill/teacher_targets.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -8,6 +7,7 @@
 #include <limits>
 
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/safetensors.h"
 #include "tests/distill/random_targets.h"
 #include "tests/testing/status_matchers.h"

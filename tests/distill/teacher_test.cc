@@ -1,11 +1,11 @@
 #include "distill/teacher.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <fstream>
 
+#include "model/aten.h"
 #include "model/packed_batch.h"
 #include "tests/distill/loss_oracles.h"
 #include "tests/distill/random_targets.h"

@@ -1,8 +1,8 @@
 #include "distill/top_k_loss.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include "model/aten.h"
 #include "tests/distill/loss_oracles.h"
 #include "tests/testing/gradient_check.h"
 

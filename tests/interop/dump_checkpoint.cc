@@ -2,11 +2,10 @@
 //   dump_checkpoint MODEL OUT.safetensors      all tensors, fp32
 //   dump_checkpoint MODEL OUT_DIR hf f32|f16|bf16
 //   dump_checkpoint MODEL OUT.gguf gguf TYPE  (of SaveGguf)
-#include <ATen/ATen.h>
-
 #include <iostream>
 #include <string>
 
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "model/safetensors.h"
 

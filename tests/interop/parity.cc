@@ -16,13 +16,13 @@
 // half at once, then one by one), stepped.I (one by one, by DecodeStep) for
 // document I; grad.NAME; loss; losses; merged.NAME for every tensor that the
 // adapter changes.
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "model/aten.h"
 #include "model/generator.h"
 #include "model/lora_trainer.h"
 #include "model/safetensors.h"

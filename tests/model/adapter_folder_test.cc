@@ -1,4 +1,3 @@
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +6,7 @@
 
 #include "common/files.h"
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/decoder.h"
 #include "model/safetensors.h"
 #include "tests/testing/identical_tensors.h"

@@ -1,10 +1,10 @@
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <stdexcept>
 
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/decoder.h"
 #include "tests/testing/tiny_checkpoint.h"
 
@@ -20,8 +20,8 @@ Adapter RandomAdapter(const DecoderConfig& config, const LoraOptions& options) {
 }
 
 // W + alpha / r sum_k B[i, k] A[k, j], in double, entry by entry.
-at::Tensor Definition(const at::Tensor& weight, const at::Tensor& a,
-                      const at::Tensor& b, const LoraOptions& options) {
+at::Tensor MergedByDefinition(const at::Tensor& weight, const at::Tensor& a,
+                              const at::Tensor& b, const LoraOptions& options) {
   at::Tensor merged = weight.to(at::kDouble).clone();
   auto out = merged.accessor<double, 2>();
   const auto a_at = a.accessor<float, 2>();
@@ -52,7 +52,7 @@ TEST(MergeAdapterTest, EqualsTheDefinition) {
       continue;
     }
     ++adapted;
-    const at::Tensor expected = Definition(
+    const at::Tensor expected = MergedByDefinition(
         weight, a->second, adapter.tensors.at(stem + ".lora_B.weight"),
         adapter.options);
     EXPECT_EQ(got.scalar_type(), at::kFloat);
@@ -70,7 +70,7 @@ TEST(MergeAdapterTest, GivesDorasRowsTheirMagnitudes) {
   for (auto& [name, tensor] : adapter.tensors) tensor = at::randn_like(tensor);
   const Checkpoint merged = MergeAdapter(base, adapter);
   const std::string module = "model.layers.1.mlp.down_proj";
-  const at::Tensor sum = Definition(
+  const at::Tensor sum = MergedByDefinition(
       base.tensors.at(module + ".weight"),
       adapter.tensors.at("base_model.model." + module + ".lora_A.weight"),
       adapter.tensors.at("base_model.model." + module + ".lora_B.weight"),

@@ -1,12 +1,12 @@
 #include "model/adapter.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
+#include "model/aten.h"
 #include "model/decoder.h"
 #include "tests/testing/identical_tensors.h"
 #include "tests/testing/status_matchers.h"

@@ -1,12 +1,12 @@
 #include "model/batch_stream.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <numeric>
 
+#include "model/aten.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/gzip.h"
 #include "tests/testing/status_matchers.h"

@@ -1,12 +1,12 @@
 #include "model/blocked_attention.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <limits>
 
+#include "model/aten.h"
 #include "model/instruction_set.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/make_tensor.h"

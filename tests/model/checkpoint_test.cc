@@ -1,12 +1,12 @@
 #include "model/checkpoint.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "common/digest.h"
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/gguf_reader.h"
 #include "model/safetensors.h"
 #include "tests/testing/status_matchers.h"

@@ -1,12 +1,12 @@
 #include "model/choice_scores.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <cmath>
 #include <numbers>
 
 #include "common/random.h"
+#include "model/aten.h"
 #include "model/token_trie.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tiny_checkpoint.h"

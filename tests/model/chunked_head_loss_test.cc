@@ -1,10 +1,10 @@
 #include "model/chunked_head_loss.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "model/aten.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/tiny_checkpoint.h"
 

@@ -1,10 +1,10 @@
 #include "model/decode_kernels.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "model/aten.h"
 #include "model/rms_norm.h"
 #include "model/rotary_embedding.h"
 #include "tests/testing/gradient_check.h"

@@ -1,11 +1,11 @@
 #include "model/decode_step.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <stdexcept>
 
+#include "model/aten.h"
 #include "model/decoder.h"
 #include "model/frozen_product.h"
 #include "model/lora_trainer.h"

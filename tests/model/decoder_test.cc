@@ -1,12 +1,12 @@
 #include "model/decoder.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
 
 #include "model/adapter_gradients.h"
+#include "model/aten.h"
 #include "model/generator.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/plain_decoder.h"

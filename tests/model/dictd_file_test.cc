@@ -2,10 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include "common/files.h"
 #include "model/gzip_file.h"
+#include "tests/testing/gzip.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 
@@ -16,17 +16,11 @@ using ::tandem::testing::IsInvalid;
 using ::tandem::testing::IsOk;
 using ::tandem::testing::StatusIs;
 using ::tandem::testing::TempFolder;
+using ::tandem::testing::WriteGzip;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-void WriteGzip(const std::filesystem::path& path, const std::string& text) {
-  gzFile file = gzopen(path.c_str(), "wb");
-  ASSERT_EQ(gzwrite(file, text.data(), text.size()),
-            static_cast<int>(text.size()));
-  ASSERT_EQ(gzclose(file), Z_OK);
-}
 
 TEST(DictdNumberTest, ReadsBase64MostSignificantFirst) {
   EXPECT_EQ(*ParseDictdNumber("A"), 0);

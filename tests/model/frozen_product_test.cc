@@ -1,8 +1,8 @@
 #include "model/frozen_product.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "model/aten.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/make_tensor.h"
 

@@ -1,8 +1,8 @@
 #include "model/frozen_weight.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "model/aten.h"
 #include "model/frozen_product.h"
 #include "model/row_product.h"
 #include "tests/testing/gradient_check.h"

@@ -1,11 +1,11 @@
 #include "model/generator.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 
 #include "common/random.h"
+#include "model/aten.h"
 #include "model/evaluation.h"
 #include "model/text_generator.h"
 #include "tests/testing/plain_decoder.h"

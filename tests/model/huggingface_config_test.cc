@@ -1,8 +1,8 @@
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
+#include "model/aten.h"
 #include "model/huggingface_folder.h"
 #include "model/weight_layout.h"
 #include "tests/testing/status_matchers.h"

@@ -1,8 +1,8 @@
 // The fused layers beside their definitions: values against a plain
 // composition, gradients against central differences in fp64.
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include "model/aten.h"
 #include "model/causal_attention.h"
 #include "model/dora.h"
 #include "model/frozen_product.h"

@@ -1,11 +1,11 @@
 #include "model/lora_gguf.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/files.h"
 #include "model/adapted_linears.h"
+#include "model/aten.h"
 #include "model/gguf_reader.h"
 #include "model/gguf_writer.h"
 #include "tests/testing/identical_tensors.h"

@@ -1,8 +1,8 @@
 #include "model/lora_trainer.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include "model/aten.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/tiny_checkpoint.h"
 

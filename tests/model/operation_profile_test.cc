@@ -1,9 +1,10 @@
 #include "model/operation_profile.h"
 
-#include <ATen/ATen.h>
 #include <ATen/record_function.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,12 +1,13 @@
 #include "model/packed_batch.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 #include <stdexcept>
+
+#include "model/aten.h"
 
 namespace tandem {
 namespace {

@@ -1,11 +1,11 @@
 #include "model/packed_product.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "model/aten.h"
 #include "model/instruction_set.h"
 #include "model/product_kernel.h"
 #include "tests/testing/gradient_check.h"
@@ -24,9 +24,9 @@ struct Shape {
 // Around the sizes of the kernel, of a panel, of a piece of the inner dimension
 // and of the fewest rows that are packed; the last has several groups of
 // panels.
-constexpr Shape kShapes[] = {{1, 1, 1},      {5, 70, 32},   {8, 1030, 48},
-                             {31, 33, 16},   {32, 8, 1},    {37, 577, 15},
-                             {70, 1200, 63}, {64, 24, 130}, {33, 600, 700}};
+constexpr Shape kProductShapes[] = {
+    {1, 1, 1},     {5, 70, 32},    {8, 1030, 48}, {31, 33, 16},  {32, 8, 1},
+    {37, 577, 15}, {70, 1200, 63}, {64, 24, 130}, {33, 600, 700}};
 
 at::Tensor ExactProduct(const ProductTerm& term) {
   return term.x.to(at::kDouble).mm(term.matrix.to(at::kDouble));
@@ -49,7 +49,7 @@ void ExpectIsTheProduct(const Shape& shape, const ProductTerm& term) {
 }
 
 TEST(SumOfProducts, IsTheProductInEveryShapeTypeAndLayout) {
-  for (const Shape& shape : kShapes) {
+  for (const Shape& shape : kProductShapes) {
     const at::Tensor x = RandomTensor({shape.rows, shape.depth}, 1);
     const at::Tensor columns_first =
         RandomTensor({shape.columns, shape.depth}, 2).t();

@@ -1,6 +1,6 @@
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"

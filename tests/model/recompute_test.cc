@@ -1,6 +1,5 @@
 #include "model/recompute.h"
 
-#include <ATen/ATen.h>
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <gmock/gmock.h>
@@ -10,6 +9,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "model/aten.h"
 #include "model/lora_trainer.h"
 #include "model/safetensors.h"
 #include "tests/testing/tiny_checkpoint.h"

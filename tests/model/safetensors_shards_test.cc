@@ -2,7 +2,6 @@
 // tests/interop/test_gguf.py.
 #include "model/safetensors_shards.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +9,7 @@
 #include <set>
 
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/safetensors.h"
 #include "tests/testing/make_tensor.h"
 #include "tests/testing/status_matchers.h"

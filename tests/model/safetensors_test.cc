@@ -1,11 +1,11 @@
 #include "model/safetensors.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
 
 #include "common/files.h"
+#include "model/aten.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 

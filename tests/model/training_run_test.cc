@@ -1,12 +1,12 @@
 #include "model/training_run.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 
 #include "common/files.h"
+#include "model/aten.h"
 #include "model/safetensors.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"

@@ -1,9 +1,9 @@
 #include "model/trie_attention.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "common/random.h"
+#include "model/aten.h"
 #include "tests/testing/tiny_checkpoint.h"
 
 namespace tandem {

@@ -1,12 +1,12 @@
 #include "server/local_server_model.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 
 #include "distill/teacher_targets.h"
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"

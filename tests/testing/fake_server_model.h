@@ -2,8 +2,6 @@
 #ifndef TANDEM_TESTS_TESTING_FAKE_SERVER_MODEL_H_
 #define TANDEM_TESTS_TESTING_FAKE_SERVER_MODEL_H_
 
-#include <ATen/ATen.h>
-
 #include <atomic>
 #include <functional>
 #include <string>
@@ -11,6 +9,7 @@
 
 #include "common/digest.h"
 #include "common/files.h"
+#include "model/aten.h"
 #include "server/server_model.h"
 
 namespace tandem::testing {

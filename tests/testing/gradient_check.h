@@ -2,13 +2,14 @@
 #ifndef TANDEM_TESTS_TESTING_GRADIENT_CHECK_H_
 #define TANDEM_TESTS_TESTING_GRADIENT_CHECK_H_
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
 #include <vector>
+
+#include "model/aten.h"
 
 namespace tandem::testing {
 

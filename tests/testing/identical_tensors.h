@@ -2,9 +2,9 @@
 #ifndef TANDEM_TESTS_TESTING_IDENTICAL_TENSORS_H_
 #define TANDEM_TESTS_TESTING_IDENTICAL_TENSORS_H_
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "model/aten.h"
 #include "model/tensor_map.h"
 
 namespace tandem::testing {

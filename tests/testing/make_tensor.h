@@ -2,13 +2,12 @@
 #ifndef TANDEM_TESTS_TESTING_MAKE_TENSOR_H_
 #define TANDEM_TESTS_TESTING_MAKE_TENSOR_H_
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "common/random.h"
+#include "model/aten.h"
 #include "model/tensor_map.h"
 
 namespace tandem::testing {

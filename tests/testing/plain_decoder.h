@@ -3,13 +3,12 @@
 #ifndef TANDEM_TESTS_TESTING_PLAIN_DECODER_H_
 #define TANDEM_TESTS_TESTING_PLAIN_DECODER_H_
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 #include <limits>
 #include <string>
 
 #include "model/adapter.h"
+#include "model/aten.h"
 #include "model/checkpoint.h"
 
 namespace tandem::testing {

@@ -4,13 +4,12 @@
 #ifndef TANDEM_TESTS_TESTING_TINY_CHECKPOINT_H_
 #define TANDEM_TESTS_TESTING_TINY_CHECKPOINT_H_
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "common/random.h"
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "model/weight_layout.h"
 

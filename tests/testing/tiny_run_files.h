@@ -3,12 +3,12 @@
 #ifndef TANDEM_TESTS_TESTING_TINY_RUN_FILES_H_
 #define TANDEM_TESTS_TESTING_TINY_RUN_FILES_H_
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <string>
 
+#include "model/aten.h"
 #include "model/checkpoint.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
