@@ -22,7 +22,7 @@ Status CreateDirectory(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (!error) return OkStatus();
-  return ErrnoStatus(error.value(), "cannot create", directory);
+  return ErrnoStatus(error.value(), "create", directory);
 }
 
 }  // namespace
@@ -31,10 +31,10 @@ StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Take(
     const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "lock";
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (file < 0) return ErrnoStatus(errno, "cannot open", path);
+  if (file < 0) return ErrnoStatus(errno, "open", path);
   std::unique_ptr<DirectoryLock> lock(new DirectoryLock(file));
   if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "cannot lock", path);
+    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "lock", path);
     return FailedPrecondition("another process serves the run in {}",
                               directory.string());
   }
