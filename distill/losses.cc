@@ -80,11 +80,6 @@ at::Tensor Blockwise(const at::Tensor& student, const at::Tensor& teacher,
 }
 
 at::Tensor LogSoftmax(const at::Tensor& logits, double temperature) {
-  if (!(temperature > 0) || !std::isfinite(temperature)) {
-    throw std::invalid_argument("temperature is " +
-                                std::to_string(temperature) +
-                                ", expected more than 0");
-  }
   return at::log_softmax(temperature == 1 ? logits : logits / temperature, -1);
 }
 
@@ -108,8 +103,21 @@ at::Tensor JsdOfRows(const at::Tensor& student, const at::Tensor& teacher,
 
 }  // namespace
 
+void CheckTemperature(double temperature) {
+  if (temperature > 0 && std::isfinite(temperature)) return;
+  throw std::invalid_argument("temperature is " + std::to_string(temperature) +
+                              ", expected more than 0");
+}
+
+void CheckBeta(double beta) {
+  if (beta >= 0 && beta <= 1) return;
+  throw std::invalid_argument("beta is " + std::to_string(beta) +
+                              ", expected 0 to 1");
+}
+
 at::Tensor ForwardKl(const at::Tensor& student_logits,
                      const at::Tensor& teacher_logits, double temperature) {
+  CheckTemperature(temperature);
   return Blockwise(student_logits, teacher_logits,
                    [temperature](const at::Tensor& q, const at::Tensor& p) {
                      return KlDivergence(LogSoftmax(p, temperature),
@@ -119,6 +127,7 @@ at::Tensor ForwardKl(const at::Tensor& student_logits,
 
 at::Tensor ReverseKl(const at::Tensor& student_logits,
                      const at::Tensor& teacher_logits, double temperature) {
+  CheckTemperature(temperature);
   return Blockwise(student_logits, teacher_logits,
                    [temperature](const at::Tensor& q, const at::Tensor& p) {
                      return KlDivergence(LogSoftmax(q, temperature),
@@ -129,10 +138,8 @@ at::Tensor ReverseKl(const at::Tensor& student_logits,
 at::Tensor GeneralizedJsd(const at::Tensor& student_logits,
                           const at::Tensor& teacher_logits, double beta,
                           double temperature) {
-  if (!(beta >= 0 && beta <= 1)) {
-    throw std::invalid_argument("beta is " + std::to_string(beta) +
-                                ", expected 0 to 1");
-  }
+  CheckBeta(beta);
+  CheckTemperature(temperature);
   if (beta == 0) return ForwardKl(student_logits, teacher_logits, temperature);
   if (beta == 1) return ReverseKl(student_logits, teacher_logits, temperature);
   return Blockwise(

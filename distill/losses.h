@@ -33,6 +33,11 @@ at::Tensor GeneralizedJsd(const at::Tensor& student_logits,
                           const at::Tensor& teacher_logits, double beta,
                           double temperature = 1);
 
+// Throw std::invalid_argument, as every loss does: a temperature is above 0 and
+// finite, beta from 0 to 1.
+void CheckTemperature(double temperature);
+void CheckBeta(double beta);
+
 // InvalidArgument lists the known names: forward_kl, reverse_kl, jsd.
 enum class DistillationLoss { kForwardKl, kReverseKl, kGeneralizedJsd };
 StatusOr<DistillationLoss> ParseDistillationLoss(const std::string& name);

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <stdexcept>
-#include <string>
 #include <utility>
 
 #include "model/aten.h"
@@ -23,12 +21,6 @@ using torch::autograd::variable_list;
 double Smallest(const at::Tensor& like) {
   return like.scalar_type() == at::kDouble ? std::numeric_limits<double>::min()
                                            : std::numeric_limits<float>::min();
-}
-
-void CheckTemperature(double temperature) {
-  if (temperature > 0 && std::isfinite(temperature)) return;
-  throw std::invalid_argument("temperature is " + std::to_string(temperature) +
-                              ", expected more than 0");
 }
 
 // A softmax at one temperature, cut into k chosen tokens and the rest, not yet
@@ -162,10 +154,7 @@ at::Tensor TopKLoss(DistillationLoss loss, const at::Tensor& student_logits,
                     const TopKTargets& targets, double temperature,
                     double jsd_beta) {
   CheckTemperature(temperature);
-  if (!(jsd_beta >= 0 && jsd_beta <= 1)) {
-    throw std::invalid_argument("beta is " + std::to_string(jsd_beta) +
-                                ", expected 0 to 1");
-  }
+  CheckBeta(jsd_beta);
   const at::ScalarType dtype = student_logits.scalar_type();
   const bool wants_gradient =
       at::GradMode::is_enabled() && student_logits.requires_grad();
