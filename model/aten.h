@@ -1,5 +1,5 @@
 // The operators of ATen that Tandem calls as at::name(...). <ATen/ATen.h> has
-// all two thousand, and takes the compiler twice as long to read.
+// all two thousand, and takes the compiler half as long again to read.
 #ifndef TANDEM_MODEL_ATEN_H_
 #define TANDEM_MODEL_ATEN_H_
 
