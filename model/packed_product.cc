@@ -12,11 +12,12 @@
 namespace tandem {
 namespace {
 
-// Panels of this depth (36 KiB) pass through the first-level cache while x's
-// rows, 512 KiB of them, stay in the second. Panels are packed by the MiB.
-constexpr int64_t kMaxPanelDepth = 576;
-constexpr int64_t kBlockElements = 128 * 1024;
-constexpr int64_t kPackedElements = 256 * 1024;
+// Panels of this depth (24 KiB) pass through the first-level cache while x's
+// rows, 128 KiB of them, and the panels packed at a time, 384 KiB, stay in the
+// second.
+constexpr int64_t kMaxPanelDepth = 384;
+constexpr int64_t kBlockElements = 32 * 1024;
+constexpr int64_t kPackedElements = 96 * 1024;
 // With fewer rows than this, packing a matrix costs more than it saves; it is
 // read as it is, so many rows at a time.
 constexpr int64_t kLeastRows = 32;

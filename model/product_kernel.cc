@@ -66,21 +66,45 @@ TANDEM_AVX2 inline void PackSquares(const T* matrix, int64_t stride,
   }
 }
 
-// The compiler keeps the sums in registers only where it unrolls all of this.
+// Sums of rows times a panel; the compiler keeps them in registers only where
+// it unrolls every loop over them.
 template <int kRows>
-TANDEM_AVX2 inline void MultiplyRows(const StridedMatrix& x,
-                                     const float* columns,
-                                     int64_t columns_stride, int64_t depth,
-                                     bool accumulate, float* out,
-                                     int64_t out_stride) {
+struct Sums {
   __m256 low[kRows], high[kRows];
+};
+
+template <int kRows>
+TANDEM_AVX2 inline void Clear(Sums<kRows>& sums, const float* out,
+                              int64_t out_stride) {
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r) {
-    low[r] = high[r] = _mm256_setzero_ps();
+    sums.low[r] = sums.high[r] = _mm256_setzero_ps();
     // What is added to is a page apart: asked for now, it is there at the end.
     _mm_prefetch(out + r * out_stride, _MM_HINT_T0);
     _mm_prefetch(out + r * out_stride + kPanelColumns - 1, _MM_HINT_T0);
   }
+}
+
+template <int kRows>
+TANDEM_AVX2 inline void Store(Sums<kRows>& sums, bool accumulate, float* out,
+                              int64_t out_stride) {
+#pragma GCC unroll 6
+  for (int r = 0; r < kRows; ++r) {
+    float* row = out + r * out_stride;
+    if (accumulate) {
+      sums.low[r] = _mm256_add_ps(sums.low[r], _mm256_loadu_ps(row));
+      sums.high[r] = _mm256_add_ps(sums.high[r], _mm256_loadu_ps(row + kLanes));
+    }
+    _mm256_storeu_ps(row, sums.low[r]);
+    _mm256_storeu_ps(row + kLanes, sums.high[r]);
+  }
+}
+
+// x's rows times `depth` lines of columns.
+template <int kRows>
+TANDEM_AVX2 inline void AddProduct(const StridedMatrix& x, const float* columns,
+                                   int64_t columns_stride, int64_t depth,
+                                   Sums<kRows>& sums) {
   const float* element = x.data;
   for (int64_t i = 0; i < depth; ++i) {
     const __m256 left = _mm256_loadu_ps(columns);
@@ -88,22 +112,83 @@ TANDEM_AVX2 inline void MultiplyRows(const StridedMatrix& x,
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
       const __m256 value = _mm256_broadcast_ss(element + r * x.row_stride);
-      low[r] = _mm256_fmadd_ps(value, left, low[r]);
-      high[r] = _mm256_fmadd_ps(value, right, high[r]);
+      sums.low[r] = _mm256_fmadd_ps(value, left, sums.low[r]);
+      sums.high[r] = _mm256_fmadd_ps(value, right, sums.high[r]);
     }
     element += x.column_stride;
     columns += columns_stride;
   }
-#pragma GCC unroll 6
-  for (int r = 0; r < kRows; ++r) {
-    float* row = out + r * out_stride;
-    if (accumulate) {
-      low[r] = _mm256_add_ps(low[r], _mm256_loadu_ps(row));
-      high[r] = _mm256_add_ps(high[r], _mm256_loadu_ps(row + kLanes));
-    }
-    _mm256_storeu_ps(row, low[r]);
-    _mm256_storeu_ps(row + kLanes, high[r]);
+}
+
+// Element `kElement` of six rows of neighbouring elements, times its line of a
+// panel. In assembler, since GCC keeps an address for every row and element
+// where it unrolls the loop over elements, more than there are registers.
+#define TANDEM_ADD_ROW(address, low, high) \
+  "vbroadcastss %c[element](" address      \
+  "), %%ymm15\n"                           \
+  "vfmadd231ps %%ymm13, %%ymm15, %[" low   \
+  "]\n"                                    \
+  "vfmadd231ps %%ymm14, %%ymm15, %[" high "]\n"
+template <int kElement>
+TANDEM_AVX2 inline void AddElement(const float* row0, const float* row3,
+                                   int64_t row_bytes, const float* panel,
+                                   Sums<6>& sums) {
+  // clang-format off
+  asm("vmovups %c[line](%[panel]), %%ymm13\n"
+      "vmovups %c[line]+32(%[panel]), %%ymm14\n"
+      TANDEM_ADD_ROW("%[row0]", "low0", "high0")
+      TANDEM_ADD_ROW("%[row0],%[stride]", "low1", "high1")
+      TANDEM_ADD_ROW("%[row0],%[stride],2", "low2", "high2")
+      TANDEM_ADD_ROW("%[row3]", "low3", "high3")
+      TANDEM_ADD_ROW("%[row3],%[stride]", "low4", "high4")
+      TANDEM_ADD_ROW("%[row3],%[stride],2", "low5", "high5")
+      : [low0] "+x"(sums.low[0]), [high0] "+x"(sums.high[0]),
+        [low1] "+x"(sums.low[1]), [high1] "+x"(sums.high[1]),
+        [low2] "+x"(sums.low[2]), [high2] "+x"(sums.high[2]),
+        [low3] "+x"(sums.low[3]), [high3] "+x"(sums.high[3]),
+        [low4] "+x"(sums.low[4]), [high4] "+x"(sums.high[4]),
+        [low5] "+x"(sums.low[5]), [high5] "+x"(sums.high[5])
+      : [row0] "r"(row0), [row3] "r"(row3), [stride] "r"(row_bytes),
+        [panel] "r"(panel), [element] "i"(kElement * sizeof(float)),
+        [line] "i"(kElement * kPanelColumns * sizeof(float))
+      : "memory", "xmm13", "xmm14", "xmm15");
+  // clang-format on
+}
+#undef TANDEM_ADD_ROW
+
+// Whole fours of the first `depth` elements; returns how many elements.
+TANDEM_AVX2 inline int64_t AddFours(const StridedMatrix& x, const float* panel,
+                                    int64_t depth, Sums<6>& sums) {
+  const float *row0 = x.data, *row3 = x.data + 3 * x.row_stride;
+  const int64_t row_bytes = x.row_stride * static_cast<int64_t>(sizeof(float));
+  int64_t i = 0;
+  for (; i + 4 <= depth; i += 4) {
+    AddElement<0>(row0, row3, row_bytes, panel, sums);
+    AddElement<1>(row0, row3, row_bytes, panel, sums);
+    AddElement<2>(row0, row3, row_bytes, panel, sums);
+    AddElement<3>(row0, row3, row_bytes, panel, sums);
+    row0 += 4;
+    row3 += 4;
+    panel += 4 * kPanelColumns;
   }
+  return i;
+}
+
+template <int kRows>
+TANDEM_AVX2 inline void MultiplyRows(const StridedMatrix& x,
+                                     const float* columns,
+                                     int64_t columns_stride, int64_t depth,
+                                     bool accumulate, float* out,
+                                     int64_t out_stride) {
+  Sums<kRows> sums;
+  Clear(sums, out, out_stride);
+  int64_t done = 0;
+  if constexpr (kRows == 6)
+    if (x.column_stride == 1 && columns_stride == kPanelColumns)
+      done = AddFours(x, columns, depth, sums);
+  AddProduct(x.At(0, done), columns + done * columns_stride, columns_stride,
+             depth - done, sums);
+  Store(sums, accumulate, out, out_stride);
 }
 
 template <typename T>

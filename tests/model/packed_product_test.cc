@@ -118,18 +118,23 @@ TEST(ProductKernel, PacksRowsAsColumnsOfTheTranspose) {
   }
 }
 
-TEST(ProductKernel, MultipliesEveryNumberOfRows) {
+TEST(ProductKernel, MultipliesEveryNumberOfRowsInBothLayouts) {
   if (BestInstructionSet() == InstructionSet::kPortable) GTEST_SKIP();
   const at::Tensor panel = RandomTensor({21, 16}, 1);
   for (int64_t rows = 1; rows <= 13; ++rows) {
-    const at::Tensor x = RandomTensor({21, rows}, 2);
-    at::Tensor out = RandomTensor({rows, 20}, 3);
-    at::Tensor expected = out.to(at::kDouble);
-    expected.narrow(1, 0, 16).add_(ExactProduct({x.t(), panel}));
-    MultiplyByPanel({x.const_data_ptr<float>(), 1, rows}, rows,
-                    panel.const_data_ptr<float>(), 16, 21, /*accumulate=*/true,
-                    out.mutable_data_ptr<float>(), 20);
-    EXPECT_LT(MaxDifference(out, expected), 1e-5) << rows;
+    const at::Tensor x = RandomTensor({rows, 21}, 2),
+                     by_columns = x.t().contiguous();
+    const at::Tensor before = RandomTensor({rows, 20}, 3);
+    at::Tensor expected = before.to(at::kDouble);
+    expected.narrow(1, 0, 16).add_(ExactProduct({x, panel}));
+    for (const StridedMatrix& view :
+         {StridedMatrix{x.const_data_ptr<float>(), 21, 1},
+          StridedMatrix{by_columns.const_data_ptr<float>(), 1, rows}}) {
+      at::Tensor out = before.clone();
+      MultiplyByPanel(view, rows, panel.const_data_ptr<float>(), 16, 21,
+                      /*accumulate=*/true, out.mutable_data_ptr<float>(), 20);
+      EXPECT_LT(MaxDifference(out, expected), 1e-5) << rows;
+    }
   }
 }
 
