@@ -6,10 +6,6 @@
 #include "model/fast_exp.h"
 #include "model/instruction_set.h"
 
-#ifndef TANDEM_AVX2
-#define TANDEM_AVX2
-#endif
-
 namespace tandem {
 namespace {
 
@@ -20,8 +16,8 @@ void ClearUnseen(float* row, const SeenKeys& seen) {
 
 }  // namespace
 
-TANDEM_AVX2 float SoftmaxOfRow(float* scores, const SeenKeys& seen,
-                               float scale) {
+TANDEM_VECTORISED float SoftmaxOfRow(float* scores, const SeenKeys& seen,
+                                     float scale) {
   float largest = scores[seen.from];
 #pragma omp simd reduction(max : largest)
   for (int64_t i = seen.from; i < seen.to; ++i)
@@ -39,24 +35,25 @@ TANDEM_AVX2 float SoftmaxOfRow(float* scores, const SeenKeys& seen,
   return scale * largest + std::log(sum);
 }
 
-TANDEM_AVX2 void ProbabilitiesOfRow(float* scores, const SeenKeys& seen,
-                                    float scale, float log_sum_exp) {
+TANDEM_VECTORISED void ProbabilitiesOfRow(float* scores, const SeenKeys& seen,
+                                          float scale, float log_sum_exp) {
 #pragma omp simd
   for (int64_t i = seen.from; i < seen.to; ++i)
     scores[i] = FastExp(scale * scores[i] - log_sum_exp);
   ClearUnseen(scores, seen);
 }
 
-TANDEM_AVX2 void ScoreGradientsOfRow(const float* probabilities, float* grads,
-                                     const SeenKeys& seen, float scale,
-                                     float mean) {
+TANDEM_VECTORISED void ScoreGradientsOfRow(const float* probabilities,
+                                           float* grads, const SeenKeys& seen,
+                                           float scale, float mean) {
 #pragma omp simd
   for (int64_t i = seen.from; i < seen.to; ++i)
     grads[i] = scale * probabilities[i] * (grads[i] - mean);
   ClearUnseen(grads, seen);
 }
 
-TANDEM_AVX2 float DotOfRows(const float* x, const float* y, int64_t size) {
+TANDEM_VECTORISED float DotOfRows(const float* x, const float* y,
+                                  int64_t size) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < size; ++i) sum += x[i] * y[i];

@@ -7,10 +7,6 @@
 #include "model/instruction_set.h"
 #include "model/widened.h"
 
-// Each kernel is written once, as an always-inlined body that the compiler
-// vectorises, and compiled twice.
-#define TANDEM_BODY [[gnu::always_inline]] inline
-
 namespace tandem {
 namespace {
 
@@ -60,13 +56,11 @@ TANDEM_BODY void AttendBody(const float* query, const float* keys,
   }
 }
 
-TANDEM_BODY float Sigmoid(float x) { return 1 / (1 + FastExp(-x)); }
-
 TANDEM_BODY void SiluBody(float* gate, const float* up, int64_t size) {
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) {
     const float x = gate[i];
-    gate[i] = x * up[i] * Sigmoid(x);
+    gate[i] = x * up[i] * FastSigmoid(x);
   }
 }
 
@@ -77,43 +71,30 @@ TANDEM_BODY void GeluBody(float* gate, const float* up, int64_t size) {
   for (int64_t i = 0; i < size; ++i) {
     const float x = gate[i];
     const float y = kTwiceRoot * (x + 0.044715f * x * x * x);
-    gate[i] = x * Sigmoid(y) * up[i];
+    gate[i] = x * FastSigmoid(y) * up[i];
   }
 }
 
-#ifdef TANDEM_AVX2
-TANDEM_AVX2 void DotAvx2(const float* const* rows, int64_t size, const float* x,
-                         float* results) {
+TANDEM_VECTORISED void DotAvx2(const float* const* rows, int64_t size,
+                               const float* x, float* results) {
   DotBody(rows, size, x, results);
 }
-TANDEM_AVX2 void DotAvx2(const uint16_t* const* rows, int64_t size,
-                         const float* x, float* results) {
+TANDEM_VECTORISED void DotAvx2(const uint16_t* const* rows, int64_t size,
+                               const float* x, float* results) {
   DotBody(rows, size, x, results);
 }
-TANDEM_AVX2 void AttendAvx2(const float* query, const float* keys,
-                            const float* values, int64_t length,
-                            int64_t head_size, float scale, float* scores,
-                            float* out) {
+TANDEM_VECTORISED void AttendAvx2(const float* query, const float* keys,
+                                  const float* values, int64_t length,
+                                  int64_t head_size, float scale, float* scores,
+                                  float* out) {
   AttendBody(query, keys, values, length, head_size, scale, scores, out);
 }
-TANDEM_AVX2 void SiluAvx2(float* gate, const float* up, int64_t size) {
+TANDEM_VECTORISED void SiluAvx2(float* gate, const float* up, int64_t size) {
   SiluBody(gate, up, size);
 }
-TANDEM_AVX2 void GeluAvx2(float* gate, const float* up, int64_t size) {
+TANDEM_VECTORISED void GeluAvx2(float* gate, const float* up, int64_t size) {
   GeluBody(gate, up, size);
 }
-bool HasAvx2() { return BestInstructionSet() != InstructionSet::kPortable; }
-#else
-constexpr auto* SiluAvx2 = SiluBody;
-constexpr auto* GeluAvx2 = GeluBody;
-constexpr auto* AttendAvx2 = AttendBody;
-template <typename T>
-void DotAvx2(const T* const* rows, int64_t size, const float* x,
-             float* results) {
-  DotBody(rows, size, x, results);
-}
-bool HasAvx2() { return false; }
-#endif
 
 }  // namespace
 

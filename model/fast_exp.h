@@ -1,4 +1,4 @@
-// e^x that the compiler can vectorise.
+// e^x and the sigmoid, which the compiler can vectorise.
 #ifndef TANDEM_MODEL_FAST_EXP_H_
 #define TANDEM_MODEL_FAST_EXP_H_
 
@@ -26,6 +26,11 @@ namespace tandem {
   const int exponent =
       std::bit_cast<int>(rounded) - std::bit_cast<int>(kRound) + 127;
   return p * std::bit_cast<float>(std::clamp(exponent, 0, 254) << 23);
+}
+
+// 1 / (1 + e^-x). REQUIRES: |x| < 2^21.
+[[gnu::always_inline]] inline float FastSigmoid(float x) {
+  return 1 / (1 + FastExp(-x));
 }
 
 }  // namespace tandem

@@ -4,9 +4,18 @@
 
 // Functions with this attribute may use AVX2, FMA and F16C, whatever the rest
 // is compiled for; they are called where BestInstructionSet() says so.
+// TANDEM_VECTORISED is the same for plain loops that the compiler vectorises:
+// elsewhere than on x86 they need no attribute.
 #if defined(__x86_64__)
 #define TANDEM_AVX2 __attribute__((target("avx2,fma,f16c")))
+#define TANDEM_VECTORISED TANDEM_AVX2
+#else
+#define TANDEM_VECTORISED
 #endif
+
+// A kernel's body, written once and compiled into a portable function and a
+// vectorised one.
+#define TANDEM_BODY [[gnu::always_inline]] inline
 
 namespace tandem {
 
@@ -31,6 +40,10 @@ inline InstructionSet BestInstructionSet() {
 #else
   return InstructionSet::kPortable;
 #endif
+}
+
+inline bool HasAvx2() {
+  return BestInstructionSet() != InstructionSet::kPortable;
 }
 
 }  // namespace tandem
