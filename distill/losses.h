@@ -7,9 +7,6 @@
 // 2024 (generalised Jensen-Shannon: m = beta p + (1 - beta) q; beta KL(p||m) +
 // (1 - beta) KL(q||m); beta = 0 is KL(p||q), beta = 1 is KL(q||p)).
 //
-// Value and gradient are made together, a few rows at a time: beside the
-// gradient, no temporary has the logits' size. Not differentiable twice.
-//
 // Numeric code: throws std::invalid_argument for a temperature or beta out of
 // range, c10::Error for shapes that do not fit.
 #ifndef TANDEM_DISTILL_LOSSES_H_

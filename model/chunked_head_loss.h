@@ -4,7 +4,8 @@
 // The trick of Liger's fused linear losses: the forward pass computes each
 // chunk's logits, its loss and the gradient of its hidden states at once, keeps
 // only those gradients, and the backward pass scales them. The head itself is
-// frozen.
+// frozen. A chunk has as many rows as make a fast matrix product; the loss sees
+// a few of them at a time, and their gradient takes the place of their logits.
 #ifndef TANDEM_MODEL_CHUNKED_HEAD_LOSS_H_
 #define TANDEM_MODEL_CHUNKED_HEAD_LOSS_H_
 

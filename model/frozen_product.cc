@@ -79,6 +79,12 @@ at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight,
   return y;
 }
 
+void MultiplyByTransposed(const at::Tensor& x, const FrozenWeight& weight,
+                          at::Tensor& product) {
+  MultiplyTransposed(MultipliesNatively(weight) ? x.to(at::kBFloat16) : x,
+                     weight, {}, product);
+}
+
 at::Tensor TimesTransposedExactly(const at::Tensor& x,
                                   const FrozenWeight& weight) {
   at::Tensor y = at::empty({x.size(0), weight.rows()}, x.options());

@@ -27,6 +27,10 @@ bool MultipliesBfloat16();
 at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight,
                            const std::vector<ProductTerm>& more = {});
 
+// x W^T into `product` [rows, out] of x's dtype.
+void MultiplyByTransposed(const at::Tensor& x, const FrozenWeight& weight,
+                          at::Tensor& product);
+
 // The same, never rounded to bf16: among rounded logits, two are the largest at
 // 2% of all positions.
 at::Tensor TimesTransposedExactly(const at::Tensor& x,

@@ -1,6 +1,8 @@
 // Rows about training: a LoRA step, and a step towards a teacher.
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "bench/engine/workload.h"
 #include "distill/losses.h"
 #include "model/aten.h"
@@ -32,14 +34,25 @@ StatusOr<TeacherAndStudent> LoadBoth(const BenchFlags& flags) {
   return TeacherAndStudent{std::move(teacher), std::move(student)};
 }
 
-// Forward KL over the whole vocabulary, a few rows' logits of both at a time.
+// Rows whose teacher's logits are computed in one product.
+constexpr int64_t kTeacherRows = 256;
+
+// Forward KL over the whole vocabulary, asked for rows in order.
 RowsLoss KlToTeacher(const Decoder& teacher, const PackedBatch& batch) {
   const at::NoGradGuard no_grad;
   const at::Tensor hidden = teacher.ForwardRows(
       batch.tokens, batch.document_offsets, batch.target_rows, nullptr);
-  return [&teacher, hidden](const at::Tensor& logits, int64_t first_row) {
-    return ForwardKl(
-        logits, teacher.Logits(hidden.narrow(0, first_row, logits.size(0))));
+  return [&teacher, hidden, next = at::Tensor(), next_row = int64_t{0}](
+             const at::Tensor& logits, int64_t first_row) mutable {
+    const int64_t rows = logits.size(0);
+    if (first_row == 0 || first_row + rows > next_row + next.size(0)) {
+      const int64_t left = hidden.size(0) - first_row;
+      next = at::Tensor();  // whose memory is taken again
+      next = teacher.Logits(
+          hidden.narrow(0, first_row, std::min(kTeacherRows, left)));
+      next_row = first_row;
+    }
+    return ForwardKl(logits, next.narrow(0, first_row - next_row, rows));
   };
 }
 
