@@ -19,11 +19,13 @@ constexpr int64_t kMaxPanelDepth = 384;
 constexpr int64_t kBlockElements = 32 * 1024;
 constexpr int64_t kPackedElements = 96 * 1024;
 // With fewer rows than this, packing a matrix costs more than it saves; it is
-// read as it is, so many rows at a time.
+// read as it is, so many rows at a time, which the processor prefetches.
 constexpr int64_t kLeastRows = 32;
-constexpr int64_t kUnpackedDepth = 64;
-// With fewer columns, threads share the rows.
+constexpr int64_t kUnpackedDepth = 8;
+// With fewer columns, threads share the rows, and panels are as deep as they
+// can be: x is read once from front to back.
 constexpr int64_t kNarrowColumns = 64;
+constexpr int64_t kNarrowPanelDepth = kPackedElements / kNarrowColumns;
 
 constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -73,21 +75,22 @@ StridedMatrix StridedViewOf(const at::Tensor& x) {
   return {x.const_data_ptr<float>(), x.stride(0), x.stride(1)};
 }
 
-// Pieces that are multiplied in one go over `out`: kMaxPanelDepth deep, about.
+// Pieces that are multiplied in one go over `out`: as deep as a panel, about.
 using ProductPass = std::vector<Piece>;
 
-std::vector<ProductPass> PassesOf(const std::vector<ProductTerm>& terms) {
+std::vector<ProductPass> PassesOf(const std::vector<ProductTerm>& terms,
+                                  int64_t max_depth) {
   std::vector<ProductPass> passes;
   int64_t room = 0;
   for (const ProductTerm& term : terms) {
     const int64_t inner = term.x.size(1);
-    const int64_t pieces = CeilDivide(inner, kMaxPanelDepth);
+    const int64_t pieces = CeilDivide(inner, max_depth);
     const int64_t depth = CeilDivide(CeilDivide(inner, pieces), 8) * 8;
     for (int64_t first = 0; first < inner; first += depth) {
       const int64_t n = std::min(depth, inner - first);
       if (n > room) {
         passes.emplace_back();
-        room = kMaxPanelDepth + kPanelColumns;
+        room = max_depth + kPanelColumns;
       }
       room -= n;
       passes.back().push_back({StridedViewOf(term.x).At(0, first),
@@ -209,8 +212,10 @@ void SumPacked(const std::vector<ProductTerm>& terms, bool accumulate,
     });
     return;
   }
-  const std::vector<ProductPass> passes = PassesOf(terms);
-  if (all.columns < kNarrowColumns) {
+  const bool narrow = all.columns < kNarrowColumns;
+  const std::vector<ProductPass> passes =
+      PassesOf(terms, narrow ? kNarrowPanelDepth : kMaxPanelDepth);
+  if (narrow) {
     at::parallel_for(0, all.rows, kLeastRows, [&](int64_t from, int64_t to) {
       const OutputRows part = {all.data, all.stride, from, to - from,
                                all.columns};
