@@ -85,10 +85,20 @@ def ids(tandem, model_path, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ours(logits_of, model_path, exports, ids):
+def our_logits(parity):
+    """our_logits(ids, model=...): our fp32 logits of several lists of ids."""
+    def run(ids, **model):
+        computed = parity(documents=ids, logits=True,
+                          **{k: str(v) for k, v in model.items()})
+        return [computed[f"logits.{i}"] for i in range(len(ids))]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def ours(our_logits, model_path, exports, ids):
     """Our logits of TEXTS by the tuned model, before any export of weights."""
-    return [logits_of(i, "--model", model_path, "--adapter", exports / "peft")
-            for i in ids]
+    return our_logits(ids, model=model_path, adapter=exports / "peft")
 
 
 @torch.no_grad()
@@ -131,20 +141,20 @@ def test_peft_loads_the_adapter(peft_model, ids, ours):
     assert largest_difference(peft_model, ids, ours) <= 1e-3
 
 
-def test_transformers_loads_the_merged_folder(exports, logits_of, ids,
+def test_transformers_loads_the_merged_folder(exports, our_logits, ids,
                                               merged_in_half):
     model = AutoModelForCausalLM.from_pretrained(
         exports / "hf", dtype=torch.float32).eval()
-    expected = [logits_of(i, "--model", exports / "hf") for i in ids]
+    expected = our_logits(ids, model=exports / "hf")
     assert largest_difference(model, ids, expected) <= 1e-2
     assert largest_difference(model, ids, merged_in_half) <= 1e-2
 
 
-def test_merged_folder_is_bfloat16_by_default(exports, logits_of, ids):
+def test_merged_folder_is_bfloat16_by_default(exports, our_logits, ids):
     model = AutoModelForCausalLM.from_pretrained(exports / "hf-bf16",
                                                  dtype="auto")
     assert model.dtype == torch.bfloat16
-    expected = [logits_of(i, "--model", exports / "hf-bf16") for i in ids]
+    expected = our_logits(ids, model=exports / "hf-bf16")
     assert largest_difference(model.float().eval(), ids, expected) <= 1e-3
 
 
@@ -163,41 +173,41 @@ def test_folder_has_tokenizer_and_template(tandem, exports, ids):
         tokenizer(rendered, add_special_tokens=False).input_ids
 
 
-def test_transformers_loads_the_gguf(exports, logits_of, ids, merged_in_half):
+def test_transformers_loads_the_gguf(exports, our_logits, ids, merged_in_half):
     model = AutoModelForCausalLM.from_pretrained(
         exports, gguf_file="f16.gguf", dtype=torch.float32).eval()
-    expected = [logits_of(i, "--model", exports / "f16.gguf") for i in ids]
+    expected = our_logits(ids, model=exports / "f16.gguf")
     assert largest_difference(model, ids, expected) <= 1e-2
     assert largest_difference(model, ids, merged_in_half) <= 1e-2
 
 
-def sure_replies(tandem, logits_of, model, prompts=PROMPTS, count=NEW_TOKENS):
+def sure_replies(tandem, our_logits, prompts=PROMPTS, count=NEW_TOKENS, **model):
     """[(prompt ids, reply ids, reply text)] where ours is sure of every token.
 
-    model: the flags that name it.
+    model: what names it, for the command and for our_logits.
     """
+    flags = [x for name, value in model.items() for x in (f"--{name}", value)]
+    texts = [x for prompt in prompts for x in ("--prompt", prompt.strip())]
+    replies = json.loads(tandem(
+        "generate", *flags, "--raw", *texts, "--max-tokens", count,
+        "--dtype", "fp32", "--json"))["replies"]
+    replies = [reply for reply in replies if len(reply["tokens"]) == count]
+    all_logits = our_logits(
+        [reply["prompt_tokens"] + reply["tokens"] for reply in replies], **model)
     sure = []
-    for prompt in prompts:
-        reply = json.loads(tandem(
-            "generate", *model, "--raw", "--prompt", prompt.strip(),
-            "--max-tokens", count, "--dtype", "fp32", "--json"))
+    for reply, logits in zip(replies, all_logits):
         before, after = reply["prompt_tokens"], reply["tokens"]
-        if len(after) < count:
-            continue
-        logits = logits_of(before + after, *model)
         best = logits[len(before) - 1:-1].topk(2)
-        assert best.indices[:, 0].tolist() == after  # greedy, and the cache
         if (best.values[:, 0] - best.values[:, 1]).min() > SURE:
+            assert best.indices[:, 0].tolist() == after  # greedy, and the cache
             sure.append((before, after, reply["text"]))
-        if len(sure) == ENOUGH:
-            break
     assert len(sure) >= ENOUGH, f"only {len(sure)} prompts without a near tie"
-    return sure
+    return sure[:ENOUGH]
 
 
 @pytest.mark.parametrize("name", ["f16.gguf", "q8_0.gguf", "q4_k.gguf"])
-def test_llama_cpp_continues_as_we_do(tandem, logits_of, llama, exports, name):
-    sure = sure_replies(tandem, logits_of, ["--model", exports / name])
+def test_llama_cpp_continues_as_we_do(tandem, our_logits, llama, exports, name):
+    sure = sure_replies(tandem, our_logits, model=exports / name)
     answer = llama(exports / name, prompts=[before for before, _, _ in sure],
                    texts=TEXTS, new_tokens=NEW_TOKENS)
     for (_, after, text), theirs in zip(sure, answer["replies"], strict=True):
@@ -254,17 +264,17 @@ def test_lora_gguf_fits_its_base(learnt, model_path):
         assert a == [weight[0], 4] and b == [4, weight[1]]
 
 
-def test_lora_gguf_is_the_adapter(learnt, logits_of, model_path, ids):
-    one, other = (logits_of(ids[0], "--model", model_path, "--adapter",
-                            learnt / name) for name in ("peft", "lora.gguf"))
+def test_lora_gguf_is_the_adapter(learnt, our_logits, model_path, ids):
+    one, other = (our_logits(ids[:1], model=model_path, adapter=learnt / name)[0]
+                  for name in ("peft", "lora.gguf"))
     assert torch.equal(one, other)
 
 
-def test_llama_cpp_loads_the_lora_gguf(tandem, logits_of, llama, learnt,
+def test_llama_cpp_loads_the_lora_gguf(tandem, our_logits, llama, learnt,
                                        model_path):
     sure = sure_replies(
-        tandem, logits_of, ["--model", model_path, "--adapter", learnt / "peft"],
-        [" ".join(text.split()[:6]) for text in LEARNT], LEARNT_TOKENS)
+        tandem, our_logits, [" ".join(text.split()[:6]) for text in LEARNT],
+        LEARNT_TOKENS, model=model_path, adapter=learnt / "peft")
     request = {"prompts": [before for before, _, _ in sure],
                "new_tokens": LEARNT_TOKENS}
     adapted = llama(model_path, lora=str(learnt / "lora.gguf"), **request)
