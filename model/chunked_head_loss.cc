@@ -122,7 +122,7 @@ class CrossEntropyFunction
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor index = saved[1];
+    const at::Tensor& index = saved[1];
     at::Tensor gradient = saved[0];
     gradient.scatter_add_(-1, index,
                           at::full_like(index, -1, gradient.options()));
