@@ -77,8 +77,8 @@ def versions(python):
                             cwd=inputs.ROOT, capture_output=True, text=True)
     script = ("import importlib.metadata as m, json\n"
               f"names = {PACKAGES!r}\n"
-              "found = {d.metadata['Name']: d.version for d in "
-              "m.distributions()}\n"
+              "found = {d.metadata['Name'].lower().replace('_', '-'): d.version "
+              "for d in m.distributions()}\n"
               "print(json.dumps({n: found[n] for n in names if n in found}))")
     packages = json.loads(subprocess.run(
         [python, "-c", script], check=True, stdout=subprocess.PIPE).stdout)
