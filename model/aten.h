@@ -39,7 +39,6 @@
 #include <ATen/ops/randn_like.h>
 #include <ATen/ops/real.h>
 #include <ATen/ops/scalar_tensor.h>
-#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>

@@ -45,12 +45,11 @@ at::Tensor BlockLoss(at::Tensor logits, const RowsLoss& loss, int64_t first_row,
 at::Tensor BlockwiseLoss(const at::Tensor& logits, const RowsLoss& loss,
                          int64_t first_row, bool wants_gradient) {
   const int64_t block = std::max<int64_t>(1, kBlockElements / logits.size(1));
-  at::Tensor total;
+  at::Tensor total = at::zeros({}, logits.options());
   for (int64_t from = 0; from < logits.size(0); from += block) {
     const int64_t rows = std::min(block, logits.size(0) - from);
-    const at::Tensor value = BlockLoss(logits.narrow(0, from, rows), loss,
-                                       first_row + from, wants_gradient);
-    total = total.defined() ? total + value : value;
+    total += BlockLoss(logits.narrow(0, from, rows), loss, first_row + from,
+                       wants_gradient);
   }
   return total;
 }
@@ -69,7 +68,7 @@ class ChunkedHeadLossFunction
     for (int64_t from = 0; from < x.size(0); from += chunk_rows) {
       const int64_t rows = std::min(chunk_rows, x.size(0) - from);
       at::Tensor logits = buffer.narrow(0, 0, rows);
-      MultiplyByTransposed(x.narrow(0, from, rows), head, logits);
+      TimesTransposedInto(logits, x.narrow(0, from, rows), head);
       total += BlockwiseLoss(logits, loss, from, wants_gradient);
       if (!wants_gradient) continue;
       at::Tensor part = gradient.narrow(0, from, rows);

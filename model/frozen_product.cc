@@ -38,6 +38,11 @@ bool MultipliesNatively(const FrozenWeight& weight) {
          (weight.blocks() || weight.tensor().scalar_type() == at::kBFloat16);
 }
 
+// x in the type in which it is multiplied by `weight`.
+at::Tensor InFactorType(const at::Tensor& x, const FrozenWeight& weight) {
+  return MultipliesNatively(weight) ? x.to(at::kBFloat16) : x;
+}
+
 // True where the weight is multiplied as it is, without tiles of x's dtype.
 bool FitsWhole(const at::Tensor& x, const FrozenWeight& weight) {
   return !weight.blocks() &&
@@ -74,15 +79,14 @@ bool MultipliesBfloat16() {
 at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight,
                            const std::vector<ProductTerm>& more) {
   at::Tensor y = at::empty({x.size(0), weight.rows()}, x.options());
-  MultiplyTransposed(MultipliesNatively(weight) ? x.to(at::kBFloat16) : x,
-                     weight, more, y);
+  TimesTransposedInto(y, x, weight, more);
   return y;
 }
 
-void MultiplyByTransposed(const at::Tensor& x, const FrozenWeight& weight,
-                          at::Tensor& product) {
-  MultiplyTransposed(MultipliesNatively(weight) ? x.to(at::kBFloat16) : x,
-                     weight, {}, product);
+void TimesTransposedInto(at::Tensor& product, const at::Tensor& x,
+                         const FrozenWeight& weight,
+                         const std::vector<ProductTerm>& more) {
+  MultiplyTransposed(InFactorType(x, weight), weight, more, product);
 }
 
 at::Tensor TimesTransposedExactly(const at::Tensor& x,
@@ -102,7 +106,7 @@ at::Tensor RowSquares(const FrozenWeight& weight) {
 
 void AddProduct(const at::Tensor& x, const FrozenWeight& weight,
                 at::Tensor& sum) {
-  const at::Tensor rows = MultipliesNatively(weight) ? x.to(at::kBFloat16) : x;
+  const at::Tensor rows = InFactorType(x, weight);
   if (FitsWhole(rows, weight))
     return SumOfProducts({{rows, weight.tensor()}}, /*accumulate=*/true, sum);
   ForEachTile(weight, rows.scalar_type(),

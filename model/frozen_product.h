@@ -26,10 +26,10 @@ bool MultipliesBfloat16();
 // [out, in] -> [rows, out] of x's dtype.
 at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight,
                            const std::vector<ProductTerm>& more = {});
-
-// x W^T into `product` [rows, out] of x's dtype.
-void MultiplyByTransposed(const at::Tensor& x, const FrozenWeight& weight,
-                          at::Tensor& product);
+// Into `product` [rows, out].
+void TimesTransposedInto(at::Tensor& product, const at::Tensor& x,
+                         const FrozenWeight& weight,
+                         const std::vector<ProductTerm>& more = {});
 
 // The same, never rounded to bf16: among rounded logits, two are the largest at
 // 2% of all positions.

@@ -227,8 +227,7 @@ TANDEM_AVX2 void DecodeAllAvx2(const std::byte* bytes, int64_t blocks,
 template <typename Format>
 void DecodeAll(const std::byte* bytes, int64_t blocks, float* values) {
 #ifdef TANDEM_AVX2
-  if (BestInstructionSet() != InstructionSet::kPortable)
-    return DecodeAllAvx2<Format>(bytes, blocks, values);
+  if (HasAvx2()) return DecodeAllAvx2<Format>(bytes, blocks, values);
 #endif
   for (int64_t i = 0; i < blocks; ++i) {
     Format::Decode(bytes + i * Format::kBytes, values + i * Format::kValues);

@@ -132,7 +132,7 @@ TANDEM_AVX2 inline void AddProduct(const StridedMatrix& x, const float* columns,
 template <int kElement>
 TANDEM_AVX2 inline void AddElement(const float* row0, const float* row3,
                                    int64_t row_bytes, const float* panel,
-                                   Sums<6>& sums) {
+                                   Sums<kKernelRows>& sums) {
   // clang-format off
   asm("vmovups %c[line](%[panel]), %%ymm13\n"
       "vmovups %c[line]+32(%[panel]), %%ymm14\n"
@@ -158,7 +158,7 @@ TANDEM_AVX2 inline void AddElement(const float* row0, const float* row3,
 
 // Whole fours of the first `depth` elements; returns how many elements.
 TANDEM_AVX2 inline int64_t AddFours(const StridedMatrix& x, const float* panel,
-                                    int64_t depth, Sums<6>& sums) {
+                                    int64_t depth, Sums<kKernelRows>& sums) {
   const float *row0 = x.data, *row3 = x.data + 3 * x.row_stride;
   const int64_t row_bytes = x.row_stride * static_cast<int64_t>(sizeof(float));
   int64_t i = 0;
@@ -183,7 +183,7 @@ TANDEM_AVX2 inline void MultiplyRows(const StridedMatrix& x,
   Sums<kRows> sums;
   Clear(sums, out, out_stride);
   int64_t done = 0;
-  if constexpr (kRows == 6)
+  if constexpr (kRows == kKernelRows)
     if (x.column_stride == 1 && columns_stride == kPanelColumns)
       done = AddFours(x, columns, depth, sums);
   AddProduct(x.At(0, done), columns + done * columns_stride, columns_stride,
