@@ -15,8 +15,8 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("--dtype", flags.dtype,
                   "What matrix products are computed in; auto is bf16 where "
-                  "the processor has instructions for it, quantised keeps the "
-                  "blocks of a GGUF")
+                  "that is faster, else fp32; quantised keeps the blocks of a "
+                  "GGUF")
       ->check(CLI::IsMember({"auto", "fp32", "bf16", "quantised"}))
       ->capture_default_str();
   command.add_option("--threads", flags.threads, "0 takes what OpenMP offers")

@@ -203,7 +203,7 @@ double EmbeddingScale(const DecoderConfig& config, at::ScalarType dtype) {
 
 StatusOr<WeightStorage> ParseComputeDtype(const std::string& name) {
   const at::ScalarType fastest =
-      MultipliesBfloat16() ? at::kBFloat16 : at::kFloat;
+      PrefersSixteenBits() ? at::kBFloat16 : at::kFloat;
   if (name == "fp32") return WeightStorage(at::kFloat);
   if (name == "bf16") return WeightStorage(at::kBFloat16);
   if (name == "auto") return WeightStorage(fastest);

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "model/aten.h"
+#include "model/int16_product.h"
+#include "model/packed_product.h"
 
 namespace tandem {
 namespace {
@@ -33,14 +35,32 @@ void ForEachTile(const FrozenWeight& weight, at::ScalarType dtype, Use&& use) {
   }
 }
 
-bool MultipliesNatively(const FrozenWeight& weight) {
-  return MultipliesBfloat16() &&
-         (weight.blocks() || weight.tensor().scalar_type() == at::kBFloat16);
+// How the factors of a product are rounded.
+enum class Factors { kExact, kBfloat16, kInt16 };
+
+bool HasSixteenBits(const FrozenWeight& weight) {
+  return weight.blocks() || weight.tensor().scalar_type() == at::kBFloat16;
 }
 
-// x in the type in which it is multiplied by `weight`.
-at::Tensor InFactorType(const at::Tensor& x, const FrozenWeight& weight) {
-  return MultipliesNatively(weight) ? x.to(at::kBFloat16) : x;
+Factors FastestFactors(const at::Tensor& x, const FrozenWeight& weight) {
+  if (!HasSixteenBits(weight)) return Factors::kExact;
+  if (MultipliesBfloat16()) return Factors::kBfloat16;
+  return PrefersPacking() && x.scalar_type() == at::kFloat &&
+                 x.size(0) >= kLeastInt16Rows
+             ? Factors::kInt16
+             : Factors::kExact;
+}
+
+// x in the type in which it is multiplied.
+at::Tensor InFactorType(const at::Tensor& x, Factors factors) {
+  return factors == Factors::kBfloat16 ? x.to(at::kBFloat16) : x;
+}
+
+void Multiply(const at::Tensor& x, const at::Tensor& matrix, Factors factors,
+              bool accumulate, at::Tensor& out) {
+  if (factors == Factors::kInt16)
+    return Int16Product(x, matrix, accumulate, out);
+  SumOfProducts({{x, matrix}}, accumulate, out);
 }
 
 // True where the weight is multiplied as it is, without tiles of x's dtype.
@@ -50,18 +70,26 @@ bool FitsWhole(const at::Tensor& x, const FrozenWeight& weight) {
           PacksWell({x, weight.tensor()}));
 }
 
+// Calls use(first row, rows) for all rows of `weight`, as they are multiplied
+// by x.
+template <typename Use>
+void ForEachPart(const FrozenWeight& weight, const at::Tensor& x, Use&& use) {
+  if (FitsWhole(x, weight)) return use(0, weight.tensor());
+  ForEachTile(weight, x.scalar_type(), use);
+}
+
 // y = x W^T + the sum of `more`.
 void MultiplyTransposed(const at::Tensor& x, const FrozenWeight& weight,
-                        std::vector<ProductTerm> more, at::Tensor& y) {
-  if (FitsWhole(x, weight)) {
+                        Factors factors, std::vector<ProductTerm> more,
+                        at::Tensor& y) {
+  if (factors != Factors::kInt16 && FitsWhole(x, weight)) {
     more.insert(more.begin(), {x, weight.tensor().t()});
     return SumOfProducts(more, /*accumulate=*/false, y);
   }
-  ForEachTile(weight, x.scalar_type(),
-              [&](int64_t from, const at::Tensor& tile) {
-                at::Tensor columns = y.narrow(1, from, tile.size(0));
-                SumOfProducts({{x, tile.t()}}, /*accumulate=*/false, columns);
-              });
+  ForEachPart(weight, x, [&](int64_t from, const at::Tensor& part) {
+    at::Tensor columns = y.narrow(1, from, part.size(0));
+    Multiply(x, part.t(), factors, /*accumulate=*/false, columns);
+  });
   if (!more.empty()) SumOfProducts(more, /*accumulate=*/true, y);
 }
 
@@ -76,6 +104,8 @@ bool MultipliesBfloat16() {
 #endif
 }
 
+bool PrefersSixteenBits() { return MultipliesBfloat16() || PrefersPacking(); }
+
 at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight,
                            const std::vector<ProductTerm>& more) {
   at::Tensor y = at::empty({x.size(0), weight.rows()}, x.options());
@@ -86,13 +116,14 @@ at::Tensor TimesTransposed(const at::Tensor& x, const FrozenWeight& weight,
 void TimesTransposedInto(at::Tensor& product, const at::Tensor& x,
                          const FrozenWeight& weight,
                          const std::vector<ProductTerm>& more) {
-  MultiplyTransposed(InFactorType(x, weight), weight, more, product);
+  const Factors factors = FastestFactors(x, weight);
+  MultiplyTransposed(InFactorType(x, factors), weight, factors, more, product);
 }
 
 at::Tensor TimesTransposedExactly(const at::Tensor& x,
                                   const FrozenWeight& weight) {
   at::Tensor y = at::empty({x.size(0), weight.rows()}, x.options());
-  MultiplyTransposed(x, weight, {}, y);
+  MultiplyTransposed(x, weight, Factors::kExact, {}, y);
   return y;
 }
 
@@ -106,14 +137,12 @@ at::Tensor RowSquares(const FrozenWeight& weight) {
 
 void AddProduct(const at::Tensor& x, const FrozenWeight& weight,
                 at::Tensor& sum) {
-  const at::Tensor rows = InFactorType(x, weight);
-  if (FitsWhole(rows, weight))
-    return SumOfProducts({{rows, weight.tensor()}}, /*accumulate=*/true, sum);
-  ForEachTile(weight, rows.scalar_type(),
-              [&](int64_t from, const at::Tensor& tile) {
-                SumOfProducts({{rows.narrow(1, from, tile.size(0)), tile}},
-                              /*accumulate=*/true, sum);
-              });
+  const Factors factors = FastestFactors(x, weight);
+  const at::Tensor rows = InFactorType(x, factors);
+  ForEachPart(weight, rows, [&](int64_t from, const at::Tensor& part) {
+    Multiply(rows.narrow(1, from, part.size(0)), part, factors,
+             /*accumulate=*/true, sum);
+  });
 }
 
 }  // namespace tandem

@@ -11,16 +11,19 @@
 
 namespace tandem {
 
-// Activations are fp32 (fp64 in gradient checks). A bf16 weight is widened, and
-// blocks are dequantised, in tiles or panels that stay in the cache, so that
-// only their rounding, never that of an activation, is felt. Where the
-// processor multiplies bf16 natively, activations, results and dequantised
-// blocks are rounded to it; products are summed in fp32.
+// Activations are fp32 (fp64 in gradient checks), and so are sums of products.
+// fp32 weights are multiplied as they are. For weights in bf16 or in blocks
+// both factors have 16 bits: bf16 where the processor multiplies it, else,
+// where it has AVX2 and there are rows enough, integers that share a scale
+// (model/int16_product.h), which round less than bf16 does. Everywhere else
+// such a weight is widened, and only its own rounding is felt.
 //
 // Not differentiable: callers write their own backward pass.
 
-// True where "bf16" is faster than "fp32": AVX512-BF16 (and so AMX).
+// AVX512-BF16 (and so AMX).
 bool MultipliesBfloat16();
+// True where bf16 weights are multiplied faster than fp32 ones.
+bool PrefersSixteenBits();
 
 // x W^T and the sum of `more`, terms in x's dtype: x [rows, in], weight
 // [out, in] -> [rows, out] of x's dtype.
@@ -31,8 +34,8 @@ void TimesTransposedInto(at::Tensor& product, const at::Tensor& x,
                          const FrozenWeight& weight,
                          const std::vector<ProductTerm>& more = {});
 
-// The same, never rounded to bf16: among rounded logits, two are the largest at
-// 2% of all positions.
+// The same, x and the result never rounded: among logits in bf16, two are the
+// largest at 2% of all positions.
 at::Tensor TimesTransposedExactly(const at::Tensor& x,
                                   const FrozenWeight& weight);
 

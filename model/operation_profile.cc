@@ -26,12 +26,13 @@ struct GemmOperation {
   std::string_view name;
   size_t first_factor;  // its place among the inputs
 };
-constexpr std::array<GemmOperation, 5> kGemmOperations = {
+constexpr std::array<GemmOperation, 6> kGemmOperations = {
     {{"aten::mm", 0},
      {"aten::addmm", 1},
      {"aten::addmm_", 1},
      {"aten::bmm", 0},
-     {"tandem::packed_product", 0}}};
+     {"tandem::packed_product", 0},
+     {"tandem::int16_product", 0}}};
 
 using GemmKey = std::tuple<int64_t, int64_t, int64_t, at::ScalarType>;
 

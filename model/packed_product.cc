@@ -7,6 +7,7 @@
 
 #include "model/aten.h"
 #include "model/instruction_set.h"
+#include "model/panel_source.h"
 #include "model/product_kernel.h"
 
 namespace tandem {
@@ -27,48 +28,12 @@ constexpr int64_t kUnpackedDepth = 8;
 constexpr int64_t kNarrowColumns = 64;
 constexpr int64_t kNarrowPanelDepth = kPackedElements / kNarrowColumns;
 
-constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-bool HasNeighbours(const at::Tensor& x) {
-  return x.stride(1) == 1 || x.size(1) == 1;
-}
-
-// Rows or columns next to each other.
-at::Tensor WithNeighbours(const at::Tensor& x) {
-  return HasNeighbours(x) || HasNeighbours(x.t()) ? x : x.contiguous();
-}
-
 // Elements [first, first + depth) of a term's inner dimension.
 struct Piece {
-  StridedMatrix x;  // from `first` on
-  at::Tensor matrix;
-  int64_t first, depth;
+  StridedMatrix x;  // from the first of them on
+  PanelSource matrix;
 
-  int64_t PanelElements() const { return depth * kPanelColumns; }
-  int64_t ColumnsFrom(int64_t column) const {
-    return std::min(kPanelColumns, matrix.size(1) - column);
-  }
-  void Pack(int64_t column, float* panel) const {
-    if (matrix.scalar_type() == at::kFloat) {
-      PackAs(matrix.const_data_ptr<float>(), column, panel);
-    } else {
-      PackAs(static_cast<const uint16_t*>(matrix.const_data_ptr()), column,
-             panel);
-    }
-  }
-
- private:
-  template <typename T>
-  void PackAs(const T* data, int64_t column, float* panel) const {
-    const int64_t row_stride = matrix.stride(0), stride = matrix.stride(1);
-    if (HasNeighbours(matrix)) {
-      PackColumns(data + first * row_stride + column, row_stride,
-                  ColumnsFrom(column), depth, panel);
-    } else {
-      PackRows(data + column * stride + first, stride, ColumnsFrom(column),
-               depth, panel);
-    }
-  }
+  int64_t PanelElements() const { return matrix.depth * kPanelColumns; }
 };
 
 StridedMatrix StridedViewOf(const at::Tensor& x) {
@@ -94,7 +59,7 @@ std::vector<ProductPass> PassesOf(const std::vector<ProductTerm>& terms,
       }
       room -= n;
       passes.back().push_back({StridedViewOf(term.x).At(0, first),
-                               WithNeighbours(term.matrix), first, n});
+                               {WithNeighbours(term.matrix), first, n}});
     }
   }
   return passes;
@@ -135,12 +100,12 @@ void MultiplyBlock(const Piece& piece, const float* panel, int64_t row,
                    const OutputRows& out) {
   const StridedMatrix x = piece.x.At(out.first + row, 0);
   float* result = out.data + (out.first + row) * out.stride + column;
-  const int64_t columns = piece.ColumnsFrom(column);
+  const int64_t columns = piece.matrix.ColumnsFrom(column);
   if (columns == kPanelColumns) {
-    MultiplyByPanel(x, rows, panel, kPanelColumns, piece.depth, accumulate,
-                    result, out.stride);
+    MultiplyByPanel(x, rows, panel, kPanelColumns, piece.matrix.depth,
+                    accumulate, result, out.stride);
   } else {
-    MultiplyByLastPanel(x, rows, panel, piece.depth, columns, accumulate,
+    MultiplyByLastPanel(x, rows, panel, piece.matrix.depth, columns, accumulate,
                         result, out.stride);
   }
 }
@@ -151,10 +116,10 @@ void MultiplyPanels(const ProductPass& pass, int64_t begin, int64_t end,
   float* const panels = PanelBuffer();
   float* next = panels;
   int64_t depth = 0;
-  for (const Piece& piece : pass) depth += piece.depth;
+  for (const Piece& piece : pass) depth += piece.matrix.depth;
   for (int64_t p = begin; p < end; ++p)
     for (const Piece& piece : pass) {
-      piece.Pack(p * kPanelColumns, next);
+      piece.matrix.Pack(p * kPanelColumns, next);
       next += piece.PanelElements();
     }
   const int64_t block =

@@ -1,0 +1,24 @@
+// Products of fp32 activations and frozen weights with factors rounded to 16
+// bits (model/int16_kernel.h): what weights in bf16 or in blocks are multiplied
+// in where the processor has AVX2 but neither AVX-512 nor bf16 instructions.
+#ifndef TANDEM_MODEL_INT16_PRODUCT_H_
+#define TANDEM_MODEL_INT16_PRODUCT_H_
+
+#include <ATen/core/Tensor.h>
+
+namespace tandem {
+
+// With fewer rows of activations, rounding a matrix costs more than it saves.
+inline constexpr int64_t kLeastInt16Rows = 32;
+
+// out [rows, columns] = or += x [rows, depth] matrix [depth, columns]: x and
+// out fp32 with neighbouring elements of a row next to each other, the matrix
+// fp32 or bf16, by rows or by columns. Needs HasAvx2(). Each element of `out`
+// is off by no more than the roundings of its row's blocks and of its column
+// allow; it does not depend on the number of threads.
+void Int16Product(const at::Tensor& x, const at::Tensor& matrix,
+                  bool accumulate, at::Tensor& out);
+
+}  // namespace tandem
+
+#endif  // TANDEM_MODEL_INT16_PRODUCT_H_
