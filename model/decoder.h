@@ -21,9 +21,9 @@ namespace tandem {
 class TokenTrie;
 
 // What the weights are kept in: "fp32" and "bf16" by name; "auto" is bf16 where
-// that is the faster one (AVX512-BF16, AMX, or AVX2 without AVX-512), else fp32;
-// "quantised" leaves a GGUF's blocks as they are, and is "auto" for the rest.
-// The residual stream, norms and attention are fp32 in any case.
+// that is the faster one (AVX512-BF16, AMX, or AVX2 without AVX-512), else
+// fp32; "quantised" leaves a GGUF's blocks as they are, and is "auto" for the
+// rest. The residual stream, norms and attention are fp32 in any case.
 // InvalidArgument for any other name.
 StatusOr<WeightStorage> ParseComputeDtype(const std::string& name);
 

@@ -239,9 +239,6 @@ void RoundPanelBlock(const float* panel, int64_t depth, int16_t* values,
                      float* scales) {
   for (int64_t first = 0; first < kPanelColumns; first += kInt16Lanes)
     RoundEightColumns(panel + first, depth, values + 2 * first, scales + first);
-  const int64_t written = (depth + 1) / 2 * kPairLine;
-  std::fill(values + written, values + Int16Depth(depth) * kPanelColumns,
-            int16_t{0});
 }
 
 void MultiplyByInt16Panel(const Int16Rows& x, int64_t rows,

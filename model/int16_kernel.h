@@ -17,7 +17,8 @@ namespace tandem {
 // of so many products fit 32 bits: 128 * kMaxInt16^2 < 2^31.
 inline constexpr int64_t kInt16Block = 128;
 inline constexpr int kMaxInt16 = 4095;
-// Depths are rounded up to what the kernel reads at a time, with zeros.
+// Depths are rounded up to what the kernel reads at a time: rows with zeros,
+// panels with anything.
 inline constexpr int64_t kInt16Step = 8;
 
 constexpr int64_t Int16Depth(int64_t depth) {
@@ -32,8 +33,8 @@ constexpr int64_t Int16Depth(int64_t depth) {
 float RoundBlock(const float* x, int64_t depth, int16_t* values);
 
 // Of a panel [depth, kPanelColumns] of product_kernel.h, at most a block deep:
-// values [Int16Depth(depth) / 2, kPanelColumns, 2], that is, neighbours of a
-// column side by side, and scales [kPanelColumns].
+// values [(depth + 1) / 2, kPanelColumns, 2], that is, neighbours of a column
+// side by side, and scales [kPanelColumns].
 void RoundPanelBlock(const float* panel, int64_t depth, int16_t* values,
                      float* scales);
 

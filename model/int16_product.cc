@@ -14,8 +14,8 @@
 namespace tandem {
 namespace {
 
-// Panels of this depth (18 KiB) stay in the first-level cache beside six rows;
-// x's rows, 128 KiB of them, and panels packed at a time, 144 KiB, in the
+// Panels of this depth (20 KiB) stay in the first-level cache beside six rows;
+// x's rows, 128 KiB of them, and panels packed at a time, 160 KiB, in the
 // second.
 constexpr int64_t kMaxInt16Depth = 5 * kInt16Block;
 constexpr int64_t kInt16RowBlockElements = 64 * 1024;
@@ -34,8 +34,8 @@ class RoundedRows {
   explicit RoundedRows(const at::Tensor& x)
       : stride_(Int16Depth(x.size(1))),
         blocks_(CeilDivide(x.size(1), kInt16Block)),
-        values_(Room(x.size(0), stride_, at::kShort)),
-        scales_(Room(x.size(0), blocks_, at::kFloat)) {
+        values_(Room<int16_t>(x.size(0), stride_)),
+        scales_(Room<float>(x.size(0), blocks_)) {
     at::parallel_for(0, x.size(0), kKernelRows, [&](int64_t from, int64_t to) {
       for (int64_t row = from; row < to; ++row) Round(x, row);
     });
@@ -47,8 +47,10 @@ class RoundedRows {
   }
 
  private:
-  static at::Tensor Room(int64_t rows, int64_t columns, at::ScalarType type) {
-    return at::empty({rows + kKernelRows - 1, columns}, type);
+  template <typename T>
+  static std::unique_ptr<T[]> Room(int64_t rows, int64_t columns) {
+    return std::make_unique_for_overwrite<T[]>((rows + kKernelRows - 1) *
+                                               columns);
   }
   void Round(const at::Tensor& x, int64_t row) const {
     const float* data = x.const_data_ptr<float>() + row * x.stride(0);
@@ -57,14 +59,15 @@ class RoundedRows {
     });
   }
   int16_t* Values(int64_t row, int64_t first) const {
-    return values_.mutable_data_ptr<int16_t>() + row * stride_ + first;
+    return values_.get() + row * stride_ + first;
   }
   float* Scales(int64_t row, int64_t block) const {
-    return scales_.mutable_data_ptr<float>() + row * blocks_ + block;
+    return scales_.get() + row * blocks_ + block;
   }
 
   int64_t stride_, blocks_;
-  at::Tensor values_, scales_;
+  std::unique_ptr<int16_t[]> values_;
+  std::unique_ptr<float[]> scales_;
 };
 
 // A few rounded panels of one depth.
@@ -73,8 +76,7 @@ class RoundedPanels {
   void Round(const PanelSource& source, int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
       ForEachBlock(source.depth, [&](int64_t first, int64_t n, int64_t block) {
-        const PanelSource part = {source.matrix, source.first + first, n};
-        part.Pack(p * kPanelColumns, block_);
+        source.Pack(first, n, p * kPanelColumns, block_);
         RoundPanelBlock(block_, n, values_[p - begin] + first * kPanelColumns,
                         scales_[p - begin] + block * kPanelColumns);
       });
@@ -115,16 +117,15 @@ void AddPanels(const RoundedRows& x, const PanelSource& source, int64_t begin,
     }
 }
 
-// The matrix cut along its depth into even pieces of whole blocks.
+// A matrix cut along its depth into even pieces of whole blocks.
 std::vector<PanelSource> PiecesOf(const at::Tensor& matrix) {
-  const at::Tensor with_neighbours = WithNeighbours(matrix);
   const int64_t depth = matrix.size(0);
   const int64_t pieces = CeilDivide(depth, kMaxInt16Depth);
   const int64_t step =
       CeilDivide(CeilDivide(depth, pieces), kInt16Block) * kInt16Block;
   std::vector<PanelSource> sources;
   for (int64_t first = 0; first < depth; first += step)
-    sources.push_back({with_neighbours, first, std::min(step, depth - first)});
+    sources.emplace_back(matrix, first, std::min(step, depth - first));
   return sources;
 }
 
@@ -134,8 +135,9 @@ void Int16Product(const at::Tensor& x, const at::Tensor& matrix,
                   bool accumulate, at::Tensor& out) {
   RECORD_FUNCTION("tandem::int16_product",
                   std::vector<c10::IValue>({x, matrix}));
-  const RoundedRows rows(x);
-  const std::vector<PanelSource> pieces = PiecesOf(matrix);
+  const RoundedRows rows(HasNeighbours(x) ? x : x.contiguous());
+  const at::Tensor readable = WithNeighbours(matrix);
+  const std::vector<PanelSource> pieces = PiecesOf(readable);
   const int64_t panels = CeilDivide(out.size(1), kPanelColumns);
   at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; p += kInt16PanelsAtATime)

@@ -11,11 +11,11 @@ namespace tandem {
 // With fewer rows of activations, rounding a matrix costs more than it saves.
 inline constexpr int64_t kLeastInt16Rows = 32;
 
-// out [rows, columns] = or += x [rows, depth] matrix [depth, columns]: x and
-// out fp32 with neighbouring elements of a row next to each other, the matrix
-// fp32 or bf16, by rows or by columns. Needs HasAvx2(). Each element of `out`
-// is off by no more than the roundings of its row's blocks and of its column
-// allow; it does not depend on the number of threads.
+// out [rows, columns] = or += x [rows, depth] matrix [depth, columns]: x fp32,
+// the matrix fp32 or bf16, out fp32 with the elements of a row next to each
+// other. Needs HasAvx2(). Each element of `out` is off by no more than the
+// roundings of its row's and its column's blocks allow; it does not depend on
+// the number of threads.
 void Int16Product(const at::Tensor& x, const at::Tensor& matrix,
                   bool accumulate, at::Tensor& out);
 

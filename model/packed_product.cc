@@ -59,7 +59,7 @@ std::vector<ProductPass> PassesOf(const std::vector<ProductTerm>& terms,
       }
       room -= n;
       passes.back().push_back({StridedViewOf(term.x).At(0, first),
-                               {WithNeighbours(term.matrix), first, n}});
+                               PanelSource(term.matrix, first, n)});
     }
   }
   return passes;
@@ -119,7 +119,7 @@ void MultiplyPanels(const ProductPass& pass, int64_t begin, int64_t end,
   for (const Piece& piece : pass) depth += piece.matrix.depth;
   for (int64_t p = begin; p < end; ++p)
     for (const Piece& piece : pass) {
-      piece.matrix.Pack(p * kPanelColumns, next);
+      piece.matrix.Pack(0, piece.matrix.depth, p * kPanelColumns, next);
       next += piece.PanelElements();
     }
   const int64_t block =
@@ -161,7 +161,7 @@ void MultiplyUnpacked(const ProductTerm& term, int64_t begin, int64_t end,
   }
 }
 
-void SumPacked(const std::vector<ProductTerm>& terms, bool accumulate,
+void SumPacked(std::vector<ProductTerm> terms, bool accumulate,
                at::Tensor& out) {
   RECORD_FUNCTION(
       "tandem::packed_product",
@@ -177,6 +177,7 @@ void SumPacked(const std::vector<ProductTerm>& terms, bool accumulate,
     });
     return;
   }
+  for (ProductTerm& term : terms) term.matrix = WithNeighbours(term.matrix);
   const bool narrow = all.columns < kNarrowColumns;
   const std::vector<ProductPass> passes =
       PassesOf(terms, narrow ? kNarrowPanelDepth : kMaxPanelDepth);

@@ -23,37 +23,45 @@ inline at::Tensor WithNeighbours(const at::Tensor& x) {
   return HasNeighbours(x) || HasNeighbours(x.t()) ? x : x.contiguous();
 }
 
-// Rows [first, first + depth) of a matrix, fp32 or bf16, WithNeighbours.
+// Rows [first, first + depth) of an fp32 or bf16 matrix WithNeighbours, which
+// must live as long.
 struct PanelSource {
-  at::Tensor matrix;
+  PanelSource(const at::Tensor& matrix, int64_t from, int64_t rows)
+      : first(from),
+        depth(rows),
+        columns_(matrix.size(1)),
+        row_stride_(matrix.stride(0)),
+        column_stride_(HasNeighbours(matrix) ? 1 : matrix.stride(1)),
+        is_float_(matrix.scalar_type() == at::kFloat),
+        data_(matrix.const_data_ptr()) {}
+
   int64_t first, depth;
 
   int64_t ColumnsFrom(int64_t column) const {
-    return std::min(kPanelColumns, matrix.size(1) - column);
+    return std::min(kPanelColumns, columns_ - column);
   }
-  // Columns from `column` on, with zeros behind the last: a panel
-  // [depth, kPanelColumns].
-  void Pack(int64_t column, float* panel) const {
-    if (matrix.scalar_type() == at::kFloat) {
-      PackAs(matrix.const_data_ptr<float>(), column, panel);
-    } else {
-      PackAs(static_cast<const uint16_t*>(matrix.const_data_ptr()), column,
-             panel);
-    }
+  // Columns from `column` on of `rows` rows from the `skip`th of these on, with
+  // zeros behind the last column: a panel [rows, kPanelColumns].
+  void Pack(int64_t skip, int64_t rows, int64_t column, float* panel) const {
+    is_float_ ? PackAs<float>(first + skip, rows, column, panel)
+              : PackAs<uint16_t>(first + skip, rows, column, panel);
   }
 
  private:
   template <typename T>
-  void PackAs(const T* data, int64_t column, float* panel) const {
-    const int64_t row_stride = matrix.stride(0), stride = matrix.stride(1);
-    if (HasNeighbours(matrix)) {
-      PackColumns(data + first * row_stride + column, row_stride,
-                  ColumnsFrom(column), depth, panel);
+  void PackAs(int64_t row, int64_t rows, int64_t column, float* panel) const {
+    const T* data = static_cast<const T*>(data_) + row * row_stride_ +
+                    column * column_stride_;
+    if (column_stride_ == 1) {
+      PackColumns(data, row_stride_, ColumnsFrom(column), rows, panel);
     } else {
-      PackRows(data + column * stride + first, stride, ColumnsFrom(column),
-               depth, panel);
+      PackRows(data, column_stride_, ColumnsFrom(column), rows, panel);
     }
   }
+
+  int64_t columns_, row_stride_, column_stride_;
+  bool is_float_;
+  const void* data_;
 };
 
 }  // namespace tandem

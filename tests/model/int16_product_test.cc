@@ -79,6 +79,7 @@ TEST_F(Int16ProductTest, IsTheProductWithinItsRounding) {
       ExpectIsInt16Product(x, by_columns.to(type));
       ExpectIsInt16Product(x, by_columns.contiguous().to(type));
       ExpectIsInt16Product(wide.narrow(1, 3, shape.depth), by_columns.to(type));
+      ExpectIsInt16Product(x.t().contiguous().t(), by_columns.to(type));
     }
   }
 }
