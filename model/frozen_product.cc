@@ -38,14 +38,12 @@ void ForEachTile(const FrozenWeight& weight, at::ScalarType dtype, Use&& use) {
 // How the factors of a product are rounded.
 enum class Factors { kExact, kBfloat16, kInt16 };
 
-bool HasSixteenBits(const FrozenWeight& weight) {
-  return weight.blocks() || weight.tensor().scalar_type() == at::kBFloat16;
-}
-
 Factors FastestFactors(const at::Tensor& x, const FrozenWeight& weight) {
-  if (!HasSixteenBits(weight)) return Factors::kExact;
-  if (MultipliesBfloat16()) return Factors::kBfloat16;
-  return PrefersPacking() && x.scalar_type() == at::kFloat &&
+  const bool is_bfloat16 =
+      !weight.blocks() && weight.tensor().scalar_type() == at::kBFloat16;
+  if (MultipliesBfloat16() && (is_bfloat16 || weight.blocks()))
+    return Factors::kBfloat16;
+  return is_bfloat16 && PrefersPacking() && x.scalar_type() == at::kFloat &&
                  x.size(0) >= kLeastInt16Rows
              ? Factors::kInt16
              : Factors::kExact;

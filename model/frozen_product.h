@@ -12,11 +12,12 @@
 namespace tandem {
 
 // Activations are fp32 (fp64 in gradient checks), and so are sums of products.
-// fp32 weights are multiplied as they are. For weights in bf16 or in blocks
-// both factors have 16 bits: bf16 where the processor multiplies it, else,
-// where it has AVX2 and there are rows enough, integers that share a scale
-// (model/int16_product.h), which round less than bf16 does. Everywhere else
-// such a weight is widened, and only its own rounding is felt.
+// Where the processor multiplies bf16, both factors are rounded to it for
+// weights in bf16 or in blocks. Where it has AVX2 but not AVX-512, and there
+// are rows enough, bf16 weights and activations become integers of 13 bits
+// (model/int16_product.h), which round less. Everything else is multiplied in
+// fp32, tile by tile where it has to be widened: only a weight's own rounding
+// is felt.
 //
 // Not differentiable: callers write their own backward pass.
 

@@ -1,6 +1,6 @@
-// Products of fp32 activations and frozen weights with factors rounded to 16
-// bits (model/int16_kernel.h): what weights in bf16 or in blocks are multiplied
-// in where the processor has AVX2 but neither AVX-512 nor bf16 instructions.
+// Products of fp32 activations and frozen weights with both rounded to 16-bit
+// integers (model/int16_kernel.h): how bf16 weights are multiplied where the
+// processor has AVX2 but not AVX-512.
 #ifndef TANDEM_MODEL_INT16_PRODUCT_H_
 #define TANDEM_MODEL_INT16_PRODUCT_H_
 
