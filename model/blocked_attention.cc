@@ -16,8 +16,9 @@ namespace {
 // A multiple of the kernel's rows: their scores against 512 keys are 192 KiB.
 constexpr int64_t kQueryBlock = 96;
 
-constexpr int64_t RoundUpTo(int64_t x, int64_t step) {
-  return (x + step - 1) / step * step;
+// Keys are packed in whole panels.
+constexpr int64_t InWholePanels(int64_t keys) {
+  return CeilDivide(keys, kPanelColumns) * kPanelColumns;
 }
 
 // The rows of one head in one document, in a tensor of all.
@@ -47,7 +48,7 @@ struct QueryBlock {
 
   int64_t rows() const { return to - from; }
   int64_t keys() const { return to - first_key; }
-  int64_t width() const { return RoundUpTo(keys(), kPanelColumns); }
+  int64_t width() const { return InWholePanels(keys()); }
   // By query r of the block.
   SeenKeys SeenBy(int64_t r) const {
     const int64_t last = from + r;
@@ -71,7 +72,7 @@ class PackedRows {
  public:
   PackedRows(const HeadRows& rows, int64_t length, int64_t head_size)
       : head_size_(head_size),
-        panels_(at::empty({RoundUpTo(length, kPanelColumns) * head_size})) {
+        panels_(at::empty({InWholePanels(length) * head_size})) {
     for (int64_t from = 0; from < length; from += kPanelColumns)
       PackRows(rows.Row(from), rows.stride,
                std::min(kPanelColumns, length - from), head_size,

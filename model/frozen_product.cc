@@ -4,7 +4,6 @@
 
 #include "model/aten.h"
 #include "model/int16_product.h"
-#include "model/packed_product.h"
 
 namespace tandem {
 namespace {

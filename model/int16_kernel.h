@@ -8,21 +8,24 @@
 #define TANDEM_MODEL_INT16_KERNEL_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "model/product_kernel.h"
 
 namespace tandem {
 
 // Elements, next to each other in the inner dimension, that share a scale. Sums
-// of so many products fit 32 bits: 128 * kMaxInt16^2 < 2^31.
+// of so many products fit 32 bits.
 inline constexpr int64_t kInt16Block = 128;
 inline constexpr int kMaxInt16 = 4095;
+static_assert(kInt16Block * kMaxInt16 * kMaxInt16 <=
+              std::numeric_limits<int32_t>::max());
 // Depths are rounded up to what the kernel reads at a time: rows with zeros,
 // panels with anything.
 inline constexpr int64_t kInt16Step = 8;
 
 constexpr int64_t Int16Depth(int64_t depth) {
-  return (depth + kInt16Step - 1) / kInt16Step * kInt16Step;
+  return CeilDivide(depth, kInt16Step) * kInt16Step;
 }
 
 // All of these need HasAvx2(). Strides are in elements. A block that holds a

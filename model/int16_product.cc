@@ -21,11 +21,11 @@ constexpr int64_t kMaxInt16Depth = 5 * kInt16Block;
 constexpr int64_t kInt16RowBlockElements = 64 * 1024;
 constexpr int64_t kInt16PanelsAtATime = 8;
 
-// Calls use(first, count, index) for every block of a depth.
+// Calls use(first, count) for every block of a depth.
 template <typename Use>
 void ForEachBlock(int64_t depth, Use&& use) {
   for (int64_t first = 0; first < depth; first += kInt16Block)
-    use(first, std::min(kInt16Block, depth - first), first / kInt16Block);
+    use(first, std::min(kInt16Block, depth - first));
 }
 
 // All of x, rounded. There is room for as many rows as the kernel reads.
@@ -42,8 +42,7 @@ class RoundedRows {
   }
 
   Int16Rows From(int64_t row, int64_t first) const {
-    return {Values(row, first), Scales(row, first / kInt16Block), stride_,
-            blocks_};
+    return {Values(row, first), Scales(row, first), stride_, blocks_};
   }
 
  private:
@@ -54,15 +53,15 @@ class RoundedRows {
   }
   void Round(const at::Tensor& x, int64_t row) const {
     const float* data = x.const_data_ptr<float>() + row * x.stride(0);
-    ForEachBlock(x.size(1), [&](int64_t first, int64_t n, int64_t block) {
-      *Scales(row, block) = RoundBlock(data + first, n, Values(row, first));
+    ForEachBlock(x.size(1), [&](int64_t first, int64_t n) {
+      *Scales(row, first) = RoundBlock(data + first, n, Values(row, first));
     });
   }
   int16_t* Values(int64_t row, int64_t first) const {
     return values_.get() + row * stride_ + first;
   }
-  float* Scales(int64_t row, int64_t block) const {
-    return scales_.get() + row * blocks_ + block;
+  float* Scales(int64_t row, int64_t first) const {
+    return scales_.get() + row * blocks_ + first / kInt16Block;
   }
 
   int64_t stride_, blocks_;
@@ -75,10 +74,11 @@ class RoundedPanels {
  public:
   void Round(const PanelSource& source, int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
-      ForEachBlock(source.depth, [&](int64_t first, int64_t n, int64_t block) {
+      ForEachBlock(source.depth, [&](int64_t first, int64_t n) {
         source.Pack(first, n, p * kPanelColumns, block_);
-        RoundPanelBlock(block_, n, values_[p - begin] + first * kPanelColumns,
-                        scales_[p - begin] + block * kPanelColumns);
+        RoundPanelBlock(
+            block_, n, values_[p - begin] + first * kPanelColumns,
+            scales_[p - begin] + first / kInt16Block * kPanelColumns);
       });
   }
   Int16Panel At(int64_t index) const {

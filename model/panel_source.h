@@ -11,8 +11,6 @@
 
 namespace tandem {
 
-constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // True where the elements of a row are next to each other.
 inline bool HasNeighbours(const at::Tensor& x) {
   return x.stride(1) == 1 || x.size(1) == 1;

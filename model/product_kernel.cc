@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/instruction_set.h"
+#include "model/six_rows_assembler.h"
 #include "model/widened.h"
 
 #ifdef TANDEM_AVX2
@@ -137,19 +138,9 @@ TANDEM_AVX2 inline void AddElement(const float* row0, const float* row3,
   // clang-format off
   asm("vmovups %c[line](%[panel]), %%ymm13\n"
       "vmovups %c[line]+32(%[panel]), %%ymm14\n"
-      TANDEM_ADD_ROW("%[row0]", "low0", "high0")
-      TANDEM_ADD_ROW("%[row0],%[stride]", "low1", "high1")
-      TANDEM_ADD_ROW("%[row0],%[stride],2", "low2", "high2")
-      TANDEM_ADD_ROW("%[row3]", "low3", "high3")
-      TANDEM_ADD_ROW("%[row3],%[stride]", "low4", "high4")
-      TANDEM_ADD_ROW("%[row3],%[stride],2", "low5", "high5")
-      : [low0] "+x"(sums.low[0]), [high0] "+x"(sums.high[0]),
-        [low1] "+x"(sums.low[1]), [high1] "+x"(sums.high[1]),
-        [low2] "+x"(sums.low[2]), [high2] "+x"(sums.high[2]),
-        [low3] "+x"(sums.low[3]), [high3] "+x"(sums.high[3]),
-        [low4] "+x"(sums.low[4]), [high4] "+x"(sums.high[4]),
-        [low5] "+x"(sums.low[5]), [high5] "+x"(sums.high[5])
-      : [row0] "r"(row0), [row3] "r"(row3), [stride] "r"(row_bytes),
+      TANDEM_SIX_ROWS(TANDEM_ADD_ROW)
+      : TANDEM_SIX_ROWS_OF(sums)
+      : TANDEM_SIX_ROWS_AT(row0, row3, row_bytes),
         [panel] "r"(panel), [element] "i"(kElement * sizeof(float)),
         [line] "i"(kElement * kPanelColumns * sizeof(float))
       : "memory", "xmm13", "xmm14", "xmm15");

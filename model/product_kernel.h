@@ -11,6 +11,8 @@ namespace tandem {
 inline constexpr int64_t kPanelColumns = 16;  // two registers
 inline constexpr int64_t kKernelRows = 6;     // 12 of 16 registers hold sums
 
+constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 // All of these need BestInstructionSet() >= kAvx2. A uint16_t is the upper half
 // of a float (bf16). Strides are in elements.
 
