@@ -156,10 +156,15 @@ StatusOr<std::optional<TrainingCheckpoint>> LoadTrainingCheckpoint(
 
 Status CheckFingerprint(const std::map<std::string, std::string>& made_with,
                         const std::map<std::string, std::string>& now) {
-  for (const auto& [name, value] : now) {
-    const auto found = made_with.find(name);
-    const std::string before =
-        found == made_with.end() ? "not set" : found->second;
+  std::map<std::string, std::string> names = made_with;
+  names.insert(now.begin(), now.end());
+  const auto value_of = [](const auto& values, const std::string& name) {
+    const auto found = values.find(name);
+    return found == values.end() ? "not set" : found->second;
+  };
+  for (const auto& [name, unused] : names) {
+    const std::string before = value_of(made_with, name);
+    const std::string value = value_of(now, name);
     if (before == value) continue;
     return FailedPrecondition(
         "the checkpoint was made with {} = {}, now it is {}", name, before,

@@ -100,6 +100,9 @@ TEST_F(TrainingRunTest, OtherOptionsAreRefused) {
               StatusIs(StatusCode::kFailedPrecondition,
                        AllOf(HasSubstr(options_.checkpoint_folder.string()),
                              HasSubstr("--seed = 1, now it is 2"))));
+  options_.fingerprint.erase("--seed");
+  EXPECT_THAT(Train(), StatusIs(StatusCode::kFailedPrecondition,
+                                HasSubstr("--seed = 1, now it is not set")));
 }
 
 TEST_F(TrainingRunTest, ACheckpointOfAnotherAdapterIsRefused) {
