@@ -44,6 +44,20 @@ void AddJsonFlagWithoutEffect(CLI::App& command) {
   command.add_flag("--json", description);
 }
 
+CLI::Validator NumberWithin(double minimum, double maximum) {
+  const std::string range =
+      fmt::format("NUMBER in [{} - {}]", minimum, maximum);
+  return CLI::Validator(
+      [=](const std::string& text) {
+        double value = 0;
+        const bool is_number = CLI::detail::lexical_cast(text, value);
+        return is_number && value >= minimum && value <= maximum
+                   ? std::string()
+                   : fmt::format("'{}' is not a {}", text, range);
+      },
+      range);
+}
+
 void PrintJson(const Json& json) {
   std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
 }

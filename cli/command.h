@@ -33,6 +33,9 @@ void AddJsonFlag(CLI::App& command, bool& json);
 // --json where the output is JSON in any case; scripts may say so.
 void AddJsonFlagWithoutEffect(CLI::App& command);
 
+// A number within [minimum, maximum]; CLI::Range lets NaN through.
+CLI::Validator NumberWithin(double minimum, double maximum);
+
 // To standard output; text that is not UTF-8 is printed with U+FFFD.
 void PrintJson(const Json& json);
 void PrintLine(const std::string& line);

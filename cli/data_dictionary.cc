@@ -84,7 +84,7 @@ void AddDataDictionary(CLI::App& data, Chosen& chosen) {
   command
       ->add_option("--held-out-share", flags->options.held_out_share,
                    "Of the headwords")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(NumberWithin(0, 1))
       ->capture_default_str();
   command
       ->add_option("--min-definition-bytes",

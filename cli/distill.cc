@@ -60,6 +60,8 @@ StatusOr<DistillerOptions> OptionsOf(const DistillFlags& flags) {
 Status DistillMain(const DistillFlags& flags) {
   TANDEM_ASSIGN_OR_RETURN(const DistillerOptions options, OptionsOf(flags));
   TANDEM_ASSIGN_OR_RETURN(const LoadedModel student, Load(flags.student));
+  TANDEM_RETURN_IF_ERROR(
+      CheckBeforeTraining(flags.lora, student.decoder.config()));
   TANDEM_ASSIGN_OR_RETURN(const TeacherTargets targets,
                           AskTeacher(student.tokenizer, flags));
   TANDEM_ASSIGN_OR_RETURN(
@@ -112,18 +114,18 @@ void AddTeacherFlags(CLI::App& command, DistillFlags& flags) {
   command
       .add_option("--jsd-beta", flags.distiller.jsd_beta,
                   "Of the generalised Jensen-Shannon divergence")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(NumberWithin(0, 1))
       ->capture_default_str();
   command
       .add_option("--teacher-weight", flags.distiller.teacher_weight,
                   "Share of the loss that comes from the teacher; the rest is "
                   "cross entropy")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(NumberWithin(0, 1))
       ->capture_default_str();
   command
       .add_option("--temperature", flags.targets.temperature,
                   "Of teacher and student in the loss")
-      ->check(CLI::Range(0.01, 100.0))
+      ->check(NumberWithin(0.01, 100))
       ->capture_default_str();
   command
       .add_option("--top-k", flags.targets.top_k,

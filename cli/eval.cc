@@ -6,6 +6,7 @@
 #include "cli/eval_task.h"
 #include "cli/loaded_model.h"
 #include "cli/progress_bar.h"
+#include "distill/options_from_config.h"
 #include "model/evaluation.h"
 #include "model/examples.h"
 
@@ -21,9 +22,12 @@ struct EvalFlags {
 };
 
 Status EvalData(const LoadedModel& model, const EvalFlags& flags) {
+  const int64_t context_length = model.decoder.config().context_length;
   const int64_t max_tokens = flags.max_sequence_tokens > 0
                                  ? flags.max_sequence_tokens
-                                 : model.decoder.config().context_length;
+                                 : context_length;
+  TANDEM_RETURN_IF_ERROR(
+      CheckFitsContext("--max-sequence-tokens", max_tokens, context_length));
   TANDEM_ASSIGN_OR_RETURN(
       const std::vector<TokenizedExample> examples,
       LoadTokenizedExamples(model.tokenizer, flags.data, flags.max_examples,

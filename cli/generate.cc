@@ -113,7 +113,7 @@ void AddTextFlags(CLI::App& command, TextOptions& text) {
   command
       .add_option("--temperature", sampling.temperature,
                   "0 takes the likeliest token each time")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(NumberWithin(0, 100))
       ->capture_default_str();
   command
       .add_option("--top-k", sampling.top_k,
@@ -123,18 +123,18 @@ void AddTextFlags(CLI::App& command, TextOptions& text) {
   command
       .add_option("--top-p", sampling.top_p,
                   "Draw from the smallest set of tokens of this probability")
-      ->check(CLI::Range(1e-6, 1.0))
+      ->check(NumberWithin(1e-6, 1))
       ->capture_default_str();
   command
       .add_option("--min-p", sampling.min_p,
                   "Draw from tokens at least this times as likely as the "
                   "likeliest")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(NumberWithin(0, 1))
       ->capture_default_str();
   command
       .add_option("--repetition-penalty", sampling.repetition_penalty,
                   "Above 1, tokens that were there before become less likely")
-      ->check(CLI::Range(0.01, 100.0))
+      ->check(NumberWithin(0.01, 100))
       ->capture_default_str();
   command.add_option("--seed", sampling.seed, "Of the draws")
       ->capture_default_str();

@@ -1,7 +1,14 @@
 #include "cli/lora_flags.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <filesystem>
+
+#include "common/files.h"
+#include "distill/options_from_config.h"
 
 namespace tandem::cli {
 namespace {
@@ -10,7 +17,7 @@ void AddOptimizerFlags(CLI::App& command, LoraFlags& flags) {
   command
       .add_option("--learning-rate", flags.trainer.optimizer.learning_rate,
                   "Of AdamW, after warm-up")
-      ->check(CLI::Range(0.0, 10.0))
+      ->check(NumberWithin(0, 10))
       ->capture_default_str();
   command.add_option("--warmup-steps", flags.warmup_steps, "Linear warm-up")
       ->check(CLI::NonNegativeNumber)
@@ -18,17 +25,17 @@ void AddOptimizerFlags(CLI::App& command, LoraFlags& flags) {
   command
       .add_option("--weight-decay", flags.trainer.optimizer.weight_decay,
                   "Decoupled, per step")
-      ->check(CLI::Range(0.0, 10.0))
+      ->check(NumberWithin(0, 10))
       ->capture_default_str();
   command
       .add_option("--lora-plus-ratio", flags.trainer.lora_plus_ratio,
                   "LoRA+: B learns so many times faster than A")
-      ->check(CLI::Range(1e-3, 1e4))
+      ->check(NumberWithin(1e-3, 1e4))
       ->capture_default_str();
   command
       .add_option("--max-grad-norm", flags.trainer.max_grad_norm_l2,
                   "Gradients are scaled down to this L2 norm; 0 turns it off")
-      ->check(CLI::NonNegativeNumber)
+      ->check(NumberWithin(0, 1e9))
       ->capture_default_str();
 }
 
@@ -45,8 +52,9 @@ void AddPattern(const std::string& flag, const std::string& text,
   T value{};
   const char* const end = text.data() + text.size();
   const auto parsed = std::from_chars(text.data() + equals + 1, end, value);
-  if (parsed.ec != std::errc() || parsed.ptr != end)
-    throw CLI::ValidationError(flag, "'" + text + "' has no number after =");
+  if (parsed.ec != std::errc() || parsed.ptr != end || !(value > 0))
+    throw CLI::ValidationError(flag,
+                               "'" + text + "' has no number above 0 after =");
   patterns.push_back({*std::move(modules), value});
 }
 
@@ -77,7 +85,7 @@ void AddAdapterFlags(CLI::App& command, LoraFlags& flags) {
   command
       .add_option("--alpha", flags.lora.alpha,
                   "Updates are scaled by alpha / rank")
-      ->check(CLI::Range(1e-3, 1e5))
+      ->check(NumberWithin(1e-3, 1e5))
       ->capture_default_str();
   AddPatternFlag(command, "--rank-pattern", flags.lora.rank_pattern,
                  "Another rank for modules whose names end with a regular "
@@ -91,7 +99,7 @@ void AddAdapterFlags(CLI::App& command, LoraFlags& flags) {
   command
       .add_option("--dropout", flags.lora.dropout,
                   "Share of the adapters' input that is dropped in training")
-      ->check(CLI::Range(0.0, 0.99))
+      ->check(NumberWithin(0, 0.99))
       ->capture_default_str();
   command
       .add_option("--target-modules", flags.lora.target_modules,
@@ -125,6 +133,18 @@ void AddLoraFlags(CLI::App& command, LoraFlags& flags) {
   AddOptimizerFlags(command, flags);
   AddAdapterFlags(command, flags);
   AddJsonFlag(command, flags.json);
+}
+
+Status CheckBeforeTraining(const LoraFlags& flags, const DecoderConfig& model) {
+  TANDEM_RETURN_IF_ERROR(CheckFitsContext("--max-sequence-tokens",
+                                          flags.max_sequence_tokens,
+                                          model.context_length));
+  std::error_code error;
+  std::filesystem::create_directories(flags.out, error);
+  if (error) return ErrnoStatus(error.value(), "make", flags.out);
+  return ::access(flags.out.c_str(), W_OK) == 0
+             ? OkStatus()
+             : ErrnoStatus(errno, "write to", flags.out);
 }
 
 TrainerOptions TrainerOptionsOf(const LoraFlags& flags) {

@@ -13,6 +13,7 @@
 #include "cli/progress_bar.h"
 #include "common/status.h"
 #include "model/adapter.h"
+#include "model/decoder_config.h"
 #include "model/lora_trainer.h"
 
 namespace tandem::cli {
@@ -31,6 +32,10 @@ struct LoraFlags {
 };
 
 void AddLoraFlags(CLI::App& command, LoraFlags& flags);
+
+// What need not wait for the end of the work: InvalidArgument where
+// --max-sequence-tokens is above the context length, errors of making --out.
+Status CheckBeforeTraining(const LoraFlags& flags, const DecoderConfig& model);
 
 // The trainer's options with the schedule laid over all steps.
 TrainerOptions TrainerOptionsOf(const LoraFlags& flags);

@@ -186,6 +186,8 @@ Status TrainMain(const TrainFlags& flags) {
   const bool has_checkpoints = !flags.checkpoint_dir.empty();
   TANDEM_ASSIGN_OR_RETURN(const LoadedModel model,
                           Load(flags.model, has_checkpoints));
+  TANDEM_RETURN_IF_ERROR(
+      CheckBeforeTraining(flags.lora, model.decoder.config()));
   TANDEM_ASSIGN_OR_RETURN(BatchStream batches, OpenBatches(model, flags));
   TANDEM_ASSIGN_OR_RETURN(const auto validation, LoadValidation(model, flags));
   TANDEM_ASSIGN_OR_RETURN(const Adapter initial,

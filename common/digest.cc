@@ -41,8 +41,10 @@ std::string Sha256Hex(std::string_view bytes) {
 }
 
 StatusOr<std::string> Sha256HexOfFile(const std::filesystem::path& path) {
-  TANDEM_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
-  return Sha256Hex(file.text());
+  Sha256 digest;
+  TANDEM_RETURN_IF_ERROR(ReadFileInPieces(
+      path, [&digest](std::string_view bytes) { digest.Update(bytes); }));
+  return std::move(digest).HexDigest();
 }
 
 bool IsSha256Hex(std::string_view text) {

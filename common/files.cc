@@ -134,18 +134,25 @@ Status MoveFileAtomically(const std::filesystem::path& from,
                                      : ErrnoStatus(errno, "remove", from);
 }
 
-StatusOr<std::string> ReadFile(const std::filesystem::path& path) {
+Status ReadFileInPieces(const std::filesystem::path& path,
+                        const std::function<void(std::string_view)>& use) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.ok()) return ErrnoStatus(errno, "open", path);
-  std::string bytes;
   char buffer[1 << 16];
   while (true) {
     const ssize_t got = ::read(file.get(), buffer, sizeof(buffer));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus(errno, "read", path);
-    if (got == 0) return bytes;
-    bytes.append(buffer, static_cast<size_t>(got));
+    if (got == 0) return OkStatus();
+    use({buffer, static_cast<size_t>(got)});
   }
+}
+
+StatusOr<std::string> ReadFile(const std::filesystem::path& path) {
+  std::string bytes;
+  TANDEM_RETURN_IF_ERROR(ReadFileInPieces(
+      path, [&bytes](std::string_view piece) { bytes += piece; }));
+  return bytes;
 }
 
 StatusOr<MappedFile> MappedFile::Open(const std::filesystem::path& path) {

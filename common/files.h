@@ -40,6 +40,11 @@ Status MoveFileAtomically(const std::filesystem::path& from,
 // NotFound where there is no such file, else Internal with the system's reason.
 StatusOr<std::string> ReadFile(const std::filesystem::path& path);
 
+// Calls use(bytes) for all of the file, in order, a piece at a time: memory is
+// bounded, which pages of a MappedFile are not. Errors of ReadFile.
+Status ReadFileInPieces(const std::filesystem::path& path,
+                        const std::function<void(std::string_view)>& use);
+
 // A file mapped read-only. Copies share the mapping, which lives as long as the
 // last of them.
 class MappedFile {

@@ -41,7 +41,11 @@ StatusOr<LineReader> LineReader::Open(const std::filesystem::path& path) {
   const gzFile handle = gzopen(path.c_str(), "rb");
   if (handle == nullptr) return ErrnoStatus(errno, "open", path);
   gzbuffer(handle, static_cast<unsigned>(kReadBytes));
-  return LineReader(path, std::make_unique<File>(handle));
+  auto file = std::make_unique<File>(handle);  // reads the first bytes
+  int error = Z_OK;
+  gzerror(handle, &error);
+  if (error == Z_ERRNO) return ErrnoStatus(errno, "read", path);
+  return LineReader(path, std::move(file));
 }
 
 bool LineReader::is_gzip() const { return file_->is_gzip; }

@@ -2,6 +2,7 @@
 // metrics, validation and a profile.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -27,6 +28,7 @@ using ::tandem::testing::TempFolder;
 using ::tandem::testing::TinyCheckpoint;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::SizeIs;
 using Words = std::vector<std::string>;
 
@@ -123,14 +125,53 @@ TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
               HasSubstr("--seed = 1, now it is 2"));
   EXPECT_THAT(error_with({"--rank-pattern", "q_proj=4"}),
               HasSubstr("--rank-pattern = , now it is q_proj=4"));
+  const auto flag =
+      std::find(resumable.begin(), resumable.end(), "--validation");
+  resumable.erase(flag, flag + 2);
+  EXPECT_THAT(error_with({}), HasSubstr("now it is not set"));
+}
+
+TEST_F(TrainTest, WhatCannotWorkIsSaidBeforeTheFirstStep) {
+  std::ofstream(path("file")) << "in the way";
+  const auto error_with = [&](const std::string& flag,
+                              const std::string& value) {
+    Words words = TrainWords("data.jsonl", "out", {});
+    std::erase(words, "--json");
+    const auto at = std::find(words.begin(), words.end(), flag);
+    words.erase(at, at == words.end() ? at : at + 2);
+    words.insert(words.end(), {flag, value});
+    const CommandResult result = RunTandem(words);
+    EXPECT_NE(result.code, 0);
+    EXPECT_EQ(AdapterBytes("out"), "");
+    EXPECT_THAT(result.err, Not(HasSubstr("Training"))) << flag;
+    return result.err;
+  };
+  EXPECT_THAT(
+      error_with("--max-sequence-tokens", "100000"),
+      HasSubstr("--max-sequence-tokens is 100000, the model's context"));
+  EXPECT_THAT(error_with("--out", path("file/adapter")),
+              HasSubstr("cannot make " + path("file/adapter")));
+  EXPECT_THAT(error_with("--data", folder_.path()),
+              HasSubstr("Is a directory"));
+  for (const char* flag : {"--learning-rate", "--max-grad-norm", "--dropout",
+                           "--alpha", "--weight-decay"}) {
+    EXPECT_THAT(error_with(flag, "nan"), HasSubstr("'nan' is not a NUMBER"))
+        << flag;
+  }
 }
 
 TEST_F(TrainTest, MemoryDoesNotGrowWithTheFile) {
   WriteTexts("small.jsonl", 20'000, 100);
   WriteTexts("large.jsonl", 600'000, 100);
-  const Words options = {"--steps", "4", "--shuffle-window-mib", "1"};
-  const int64_t small = Train("small.jsonl", "a", options)["peak_rss_bytes"];
-  const int64_t large = Train("large.jsonl", "b", options)["peak_rss_bytes"];
+  const auto peak_of = [&](const std::string& data) -> int64_t {
+    // With a checkpoint, which is bound to all bytes of the file.
+    return Train(
+        data, "out",
+        {"--steps", "4", "--shuffle-window-mib", "1", "--checkpoint-dir",
+         path(data + ".checkpoint")})["peak_rss_bytes"];
+  };
+  const int64_t small = peak_of("small.jsonl");
+  const int64_t large = peak_of("large.jsonl");
   EXPECT_GT(std::filesystem::file_size(folder_ / "large.jsonl"), 60u << 20);
   EXPECT_LT(large - small, 8 << 20);
 }
@@ -152,6 +193,9 @@ TEST_F(TrainTest, ProfileNamesOperationsAndProducts) {
       Train("data.jsonl", "out", {"--steps", "2", "--profile"});
   const nlohmann::json& profile = trained["profile"];
   EXPECT_GT(profile["peak_gflops"]["Float"], 0);
+  for (const auto& gemm : profile["gemms"]) {
+    EXPECT_TRUE(profile["peak_gflops"].contains(gemm["dtype"])) << gemm;
+  }
   EXPECT_GT(profile["gemms"].size(), 5u);
   EXPECT_GT(profile["operations"].size(), 10u);
   double seconds = profile["outside_seconds"];
