@@ -147,7 +147,10 @@ StatusOr<std::vector<PatternValue<T>>> ParsePatterns(const std::string& name,
   return patterns;
 }
 
-StatusOr<LoraOptions> ParseOptions(const json& config) {
+StatusOr<LoraOptions> ParseOptions(std::string_view text) {
+  TANDEM_RETURN_IF_ERROR(CheckNesting(text));
+  // Patterns keep their order, which ParseJsonObject's objects do not.
+  const json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return InvalidArgument("not a JSON object");
   const json type = config.value("peft_type", json());
   if (type != "LORA") {
@@ -178,8 +181,7 @@ StatusOr<LoraOptions> ParseOptions(const json& config) {
 
 StatusOr<LoraOptions> ReadOptions(const std::filesystem::path& path) {
   TANDEM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  const json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  StatusOr<LoraOptions> options = ParseOptions(config);
+  StatusOr<LoraOptions> options = ParseOptions(text);
   if (!options.ok()) return Annotate(options.status(), path.string());
   return options;
 }

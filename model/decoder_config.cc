@@ -27,7 +27,7 @@ Status CheckModelSizes(const DecoderConfig& c) {
   for (const Size& size :
        {Size{"hidden_size", c.hidden_size, 1 << 20},
         Size{"intermediate_size", c.intermediate_size, 1 << 20},
-        Size{"layers", c.layers, 4096},
+        Size{"layers", c.layers, kMostLayers},
         Size{"attention_heads", c.attention_heads, 1 << 16},
         Size{"key_value_heads", c.key_value_heads, c.attention_heads},
         Size{"head_size", c.head_size, 1 << 16},

@@ -54,6 +54,8 @@ struct DecoderConfig {
   double ScoreScale() const;  // 1 / sqrt(query_scalar)
 };
 
+inline constexpr int64_t kMostLayers = 4096;
+
 // A known architecture, every size within sane bounds (so that products of two
 // cannot overflow), heads in whole groups, an even head size, positive epsilon
 // and thetas, a window where layers have one. InvalidArgument names the field,

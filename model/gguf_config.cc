@@ -88,7 +88,8 @@ class ConfigReader {
   Status ReadSizes(DecoderConfig& c) const {
     TANDEM_ASSIGN_OR_RETURN(c.hidden_size, Size("embedding_length"));
     TANDEM_ASSIGN_OR_RETURN(c.intermediate_size, Size("feed_forward_length"));
-    TANDEM_ASSIGN_OR_RETURN(c.layers, Size("block_count"));
+    TANDEM_ASSIGN_OR_RETURN(
+        c.layers, file_.Integer(prefix_ + "block_count", 1, kMostLayers));
     TANDEM_ASSIGN_OR_RETURN(c.context_length, Size("context_length"));
     TANDEM_ASSIGN_OR_RETURN(c.attention_heads, Size("attention.head_count"));
     c.key_value_heads = c.attention_heads;
@@ -134,26 +135,32 @@ class ConfigReader {
   Status ReadRope(DecoderConfig& c) const {
     TANDEM_ASSIGN_OR_RETURN(c.rope_theta,
                             Number("rope.freq_base", c.rope_theta));
-    if (Has("rope.scaling.type")) {
-      TANDEM_ASSIGN_OR_RETURN(const std::string type,
-                              file_.Text(prefix_ + "rope.scaling.type"));
-      if (type == "linear") {
-        c.rope_scaling.type = RopeScaling::Type::kLinear;
-        TANDEM_ASSIGN_OR_RETURN(c.rope_scaling.factor,
-                                file_.Number(prefix_ + "rope.scaling.factor"));
-      } else if (type != "none") {
-        return InvalidArgument(
-            "key '{}rope.scaling.type' is '{}', only 'none' and 'linear' are "
-            "supported",
-            prefix_, type);
-      }
-    }
+    TANDEM_ASSIGN_OR_RETURN(c.rope_scaling, ReadRopeScaling());
     if (!architecture_.has_rope_divisors ||
         !file_.tensors.contains(kRopeDivisorsName)) {
       return OkStatus();
     }
     TANDEM_ASSIGN_OR_RETURN(c.rope_scaling, ScalingOfDivisors(c));
     return OkStatus();
+  }
+
+  // As llama.cpp: linear where no type is named, by a factor that older files
+  // keep under another name; 0 is none.
+  StatusOr<RopeScaling> ReadRopeScaling() const {
+    std::string type = "linear";
+    if (Has("rope.scaling.type")) {
+      TANDEM_ASSIGN_OR_RETURN(type, file_.Text(prefix_ + "rope.scaling.type"));
+    }
+    if (type != "linear" && type != "none") {
+      return InvalidArgument(
+          "key '{}rope.scaling.type' is '{}', only 'none' and 'linear' are "
+          "supported",
+          prefix_, type);
+    }
+    TANDEM_ASSIGN_OR_RETURN(double factor, Number("rope.scale_linear", 0));
+    TANDEM_ASSIGN_OR_RETURN(factor, Number("rope.scaling.factor", factor));
+    if (type == "none" || factor == 0) return RopeScaling();
+    return RopeScaling{.type = RopeScaling::Type::kLinear, .factor = factor};
   }
 
   StatusOr<RopeScaling> ScalingOfDivisors(const DecoderConfig& c) const {

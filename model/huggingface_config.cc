@@ -70,7 +70,8 @@ Status ReadSizeFields(const Json& json, const ConfigDefaults& defaults,
   };
   TANDEM_ASSIGN_OR_RETURN(c.hidden_size, size("hidden_size"));
   TANDEM_ASSIGN_OR_RETURN(c.intermediate_size, size("intermediate_size"));
-  TANDEM_ASSIGN_OR_RETURN(c.layers, size("num_hidden_layers"));
+  TANDEM_ASSIGN_OR_RETURN(
+      c.layers, IntegerField(json, "num_hidden_layers", 1, kMostLayers));
   TANDEM_ASSIGN_OR_RETURN(c.attention_heads, size("num_attention_heads"));
   TANDEM_ASSIGN_OR_RETURN(c.vocabulary_size, size("vocab_size"));
   TANDEM_ASSIGN_OR_RETURN(c.context_length,

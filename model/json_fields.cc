@@ -1,10 +1,46 @@
 #include "model/json_fields.h"
 
+#include <algorithm>
+
 namespace tandem {
 
 using Json = nlohmann::json;
 
+namespace {
+
+constexpr int kMostLevels = 100;
+
+// The most brackets that are open at once in JSON.
+int LevelsOf(std::string_view text) {
+  int open = 0, most = 0;
+  bool in_string = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '"') {
+      in_string = !in_string;
+    } else if (in_string) {
+      at += c == '\\';
+    } else if (c == '[' || c == '{') {
+      most = std::max(most, ++open);
+    } else if (c == ']' || c == '}') {
+      --open;
+    }
+  }
+  return most;
+}
+
+}  // namespace
+
+Status CheckNesting(std::string_view text) {
+  const int levels = LevelsOf(text);
+  if (levels <= kMostLevels) return OkStatus();
+  return InvalidArgument(
+      "the JSON is nested {} levels deep, at most {} are allowed", levels,
+      kMostLevels);
+}
+
 StatusOr<Json> ParseJsonObject(std::string_view text) {
+  TANDEM_RETURN_IF_ERROR(CheckNesting(text));
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return InvalidArgument("not valid JSON");
   if (!json.is_object()) return InvalidArgument("not a JSON object");

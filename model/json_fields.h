@@ -12,7 +12,12 @@
 
 namespace tandem {
 
-// InvalidArgument: not JSON, or not an object.
+// InvalidArgument where JSON is nested more than 100 levels deep, far deeper
+// than files of the family are: nlohmann::json copies a value level by level on
+// the stack.
+Status CheckNesting(std::string_view text);
+
+// InvalidArgument: errors of CheckNesting, not JSON, or not an object.
 StatusOr<nlohmann::json> ParseJsonObject(std::string_view text);
 
 // A field that is absent or null gives `otherwise`. InvalidArgument, naming the

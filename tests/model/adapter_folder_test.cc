@@ -222,6 +222,12 @@ TEST_F(AdapterFolderTest, NamesWhatIsWrongInTheConfig) {
   }
   WriteConfig(json::array());
   ExpectRefused("not a JSON object");
+  const std::string deep =
+      std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  ASSERT_THAT(WriteFileAtomically(path_ / "adapter_config.json",
+                                  R"({"use_qalora": )" + deep + "}"),
+              IsOk());
+  ExpectRefused("nested 1000001 levels deep");
 }
 
 TEST_F(AdapterFolderTest, RefusesAConfigThatIsNoJson) {
@@ -229,6 +235,12 @@ TEST_F(AdapterFolderTest, RefusesAConfigThatIsNoJson) {
   ASSERT_THAT(WriteFileAtomically(path_ / "adapter_config.json", "{\"r\": "),
               IsOk());
   ExpectRefused("not a JSON object");
+  const std::string deep =
+      std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  ASSERT_THAT(WriteFileAtomically(path_ / "adapter_config.json",
+                                  R"({"use_qalora": )" + deep + "}"),
+              IsOk());
+  ExpectRefused("nested 1000001 levels deep");
 }
 
 TEST_F(AdapterFolderTest, RefusesTensorsThatDoNotFit) {

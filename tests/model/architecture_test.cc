@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "model/checkpoint.h"
+#include "model/gguf_config.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 #include "tests/testing/tiny_checkpoint.h"
@@ -94,6 +95,45 @@ TEST(SaveGguf, RefusesWhatNoKeyCanSay) {
                             c.rope_scaling.factor = 8;
                           }),
               StatusIs(invalid, HasSubstr("rope scaling is llama3")));
+}
+
+// The configuration of a tiny GGUF after a change of its metadata.
+StatusOr<DecoderConfig> ConfigAfter(
+    const std::string& architecture,
+    const std::function<void(std::map<std::string, GgufValue>&)>& change) {
+  TempFolder folder;
+  TANDEM_RETURN_IF_ERROR(
+      SaveGguf(TinyOf(architecture), "f32", folder / "a.gguf"));
+  TANDEM_ASSIGN_OR_RETURN(GgufFile file, ReadGguf(folder / "a.gguf"));
+  change(file.metadata);
+  return ConfigOfGguf(file);
+}
+
+// Not even their windows are laid out.
+TEST(ConfigOfGguf, RefusesAbsurdNumbersOfLayers) {
+  EXPECT_THAT(
+      ConfigAfter(
+          "gemma3",
+          [](auto& keys) { keys["gemma3.block_count"] = uint64_t{1} << 40; }),
+      StatusIs(StatusCode::kInvalidArgument, HasSubstr("gemma3.block_count")));
+}
+
+// llama.cpp's default, and the key of older files.
+TEST(ConfigOfGguf, RopeScalingIsLinearWhereNoTypeIsNamed) {
+  for (const char* key :
+       {"qwen2.rope.scaling.factor", "qwen2.rope.scale_linear"}) {
+    TANDEM_ASSERT_OK_AND_ASSIGN(
+        DecoderConfig config,
+        ConfigAfter("qwen2", [&](auto& keys) { keys[key] = 4.0; }));
+    EXPECT_EQ(config.rope_scaling.type, RopeScaling::Type::kLinear) << key;
+    EXPECT_EQ(config.rope_scaling.factor, 4) << key;
+    TANDEM_ASSERT_OK_AND_ASSIGN(config, ConfigAfter("qwen2", [&](auto& keys) {
+                                  keys[key] = 4.0;
+                                  keys["qwen2.rope.scaling.type"] =
+                                      std::string("none");
+                                }));
+    EXPECT_EQ(config.rope_scaling.type, RopeScaling::Type::kNone) << key;
+  }
 }
 
 TEST(CheckDecoderConfig, RefusesWindowsWhereThereAreNone) {

@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"HugeSize", "hidden_size", "18446744073709551615",
                "18446744073709551615"},
         Change{"OverflowingLayers", "num_hidden_layers", "1000000000",
-               "layers is 1000000000, expected 1 to 4096"},
+               "is 1000000000, expected an integer from 1 to 4096"},
         Change{"NoHeads", "num_attention_heads", "0", "num_attention_heads"},
         Change{"UnevenGroups", "num_key_value_heads", "2", "multiple"},
         Change{"MoreGroupsThanHeads", "num_key_value_heads", "18",
@@ -242,6 +242,27 @@ TEST(HuggingFaceConfigRefuses, TextThatIsNoObject) {
                 StatusIs(StatusCode::kInvalidArgument))
         << text;
   }
+}
+
+// Copies of nested JSON take stack.
+TEST(HuggingFaceConfigRefuses, DeepNesting) {
+  const std::string deep =
+      std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  EXPECT_THAT(ParseHuggingFaceConfig(R"({"rope_scaling": )" + deep + "}"),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("nested 1000001 levels deep, at most 100")));
+  Json json = Config();
+  json["name"] = R"(a text with "[ and \)" + std::string(200, '[');
+  EXPECT_THAT(ParseHuggingFaceConfig(json.dump()), IsOk());
+}
+
+// Not even their windows are laid out.
+TEST(HuggingFaceConfigRefuses, AbsurdNumbersOfLayers) {
+  Json json = GemmaConfig();
+  json["num_hidden_layers"] = int64_t{1} << 40;
+  EXPECT_THAT(ParseHuggingFaceConfig(json.dump()),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("'num_hidden_layers' is 1099511627776")));
 }
 
 TEST(HuggingFaceConfig, IsWrittenForTransformers) {
