@@ -82,6 +82,11 @@ Status CheckItem(const ChoiceItem& item) {
     return InvalidArgument("label of item {} is {}, but it has {} choices",
                            item.id, item.gold, choices);
   }
+  if (item.choices[item.gold].continuation.empty()) {
+    return InvalidArgument(
+        "the right choice of item {} is empty: it has no bits per byte",
+        item.id);
+  }
   return OkStatus();
 }
 

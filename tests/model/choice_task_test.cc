@@ -84,6 +84,8 @@ TEST_F(ChoiceTaskTest, RefusesDamagedFiles) {
   refuses(Line(0, 0, " a") + Line(0, 2, " b"), ":2: idx is 2, expected 1");
   refuses(Line(0, 0, " a", "2") + Line(0, 1, " b", "2"),
           "label of item 0 is 2, but it has 2 choices");
+  refuses(Line(0, 0, " a") + Line(0, 1, ""),
+          "the right choice of item 0 is empty");
   refuses(R"({"request_type": "loglikelihood", "label": 0})", "'request'");
 }
 
