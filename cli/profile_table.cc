@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "model/gemm_peak.h"
+
 namespace tandem::cli {
 namespace {
 
@@ -92,9 +94,8 @@ void PrintGemms(const MeasuredProfile& profile) {
 
 MeasuredProfile WithPeaks(ProfileReport report) {
   MeasuredProfile profile{std::move(report), {}, at::get_num_threads()};
-  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    profile.peak_gflops[c10::toString(dtype)] = PeakGemmGflops(dtype);
-  }
+  for (const std::string& type : GemmTypes())
+    profile.peak_gflops[type] = PeakGemmGflops(type);
   return profile;
 }
 

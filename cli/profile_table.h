@@ -13,7 +13,7 @@ namespace tandem::cli {
 // Peaks of the machine by dtype, in GFLOP/s, at the present number of threads.
 struct MeasuredProfile {
   ProfileReport report;
-  std::map<std::string, double> peak_gflops;  // "Float", "BFloat16"
+  std::map<std::string, double> peak_gflops;  // of GemmTypes()
   int threads = 0;
 };
 

@@ -1,6 +1,5 @@
 #include "model/operation_profile.h"
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
 
 #include <algorithm>
@@ -24,7 +23,8 @@ double SecondsSince(ProfileClock::time_point start) {
 
 struct GemmOperation {
   std::string_view name;
-  size_t first_factor;  // its place among the inputs
+  size_t first_factor;         // its place among the inputs
+  std::string_view type = {};  // of the factors, where it is not the inputs'
 };
 constexpr std::array<GemmOperation, 6> kGemmOperations = {
     {{"aten::mm", 0},
@@ -32,18 +32,20 @@ constexpr std::array<GemmOperation, 6> kGemmOperations = {
      {"aten::addmm_", 1},
      {"aten::bmm", 0},
      {"tandem::packed_product", 0},
-     {"tandem::int16_product", 0}}};
+     {"tandem::int16_product", 0, "Int16"}}};
 
-using GemmKey = std::tuple<int64_t, int64_t, int64_t, at::ScalarType>;
+using GemmKey = std::tuple<int64_t, int64_t, int64_t, std::string>;
 
-std::optional<GemmKey> ShapeOf(const c10::IValue& a, const c10::IValue& b) {
+std::optional<GemmKey> ShapeOf(const c10::IValue& a, const c10::IValue& b,
+                               std::string_view type) {
   if (!a.isTensor() || !b.isTensor()) return std::nullopt;
   const at::Tensor& left = a.toTensor();
   const at::Tensor& right = b.toTensor();
   if (left.dim() < 2 || right.dim() < 2) return std::nullopt;
   const int64_t batch = left.dim() == 3 ? left.size(0) : 1;
-  return GemmKey{batch * left.size(-2), right.size(-1), left.size(-1),
-                 left.scalar_type()};
+  return GemmKey{
+      batch * left.size(-2), right.size(-1), left.size(-1),
+      type.empty() ? c10::toString(left.scalar_type()) : std::string(type)};
 }
 
 // Inputs exist only while an operation begins.
@@ -52,7 +54,8 @@ std::optional<GemmKey> GemmShape(const at::RecordFunction& operation) {
     if (gemm.name != operation.name()) continue;
     const auto inputs = operation.inputs();
     if (inputs.size() < gemm.first_factor + 2) return std::nullopt;
-    return ShapeOf(inputs[gemm.first_factor], inputs[gemm.first_factor + 1]);
+    return ShapeOf(inputs[gemm.first_factor], inputs[gemm.first_factor + 1],
+                   gemm.type);
   }
   return std::nullopt;
 }
@@ -120,9 +123,7 @@ struct OperationProfile::Impl {
 
   void AddGemm(const GemmKey& key, double seconds) {
     GemmTime& gemm = gemms[key];
-    at::ScalarType dtype;
-    std::tie(gemm.rows, gemm.columns, gemm.inner, dtype) = key;
-    gemm.dtype = c10::toString(dtype);
+    std::tie(gemm.rows, gemm.columns, gemm.inner, gemm.dtype) = key;
     ++gemm.calls;
     gemm.seconds += seconds;
   }
@@ -160,26 +161,6 @@ ProfileReport OperationProfile::Report() const {
   std::sort(report.operations.begin(), report.operations.end(), longer);
   std::sort(report.gemms.begin(), report.gemms.end(), longer);
   return report;
-}
-
-double PeakGemmGflops(at::ScalarType dtype) {
-  constexpr int64_t kLargest = 2048;
-  constexpr double kEnoughSeconds = 5e-3, kTotalSeconds = 0.3;
-  const at::NoGradGuard no_grad;
-  double peak = 0;
-  int64_t size = 256;
-  for (const auto start = ProfileClock::now();
-       SecondsSince(start) < kTotalSeconds;) {
-    const at::Tensor a = at::ones({size, size}, dtype);
-    const auto begin = ProfileClock::now();
-    const at::Tensor product = at::mm(a, a);
-    const double seconds = SecondsSince(begin);
-    const double edge = static_cast<double>(size);
-    peak = std::max(peak, 2e-9 * edge * edge * edge / seconds);
-    // Large enough to be fast, small enough for many trials.
-    if (seconds < kEnoughSeconds && size < kLargest) size *= 2;
-  }
-  return peak;
 }
 
 }  // namespace tandem

@@ -3,8 +3,6 @@
 #ifndef TANDEM_MODEL_OPERATION_PROFILE_H_
 #define TANDEM_MODEL_OPERATION_PROFILE_H_
 
-#include <c10/core/ScalarType.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,7 +19,9 @@ struct OperationTime {
 // [rows, inner] times [inner, columns].
 struct GemmTime {
   int64_t rows = 0, columns = 0, inner = 0;
-  std::string dtype;  // of the factors: "Float", "BFloat16"
+  // In which the factors were multiplied: "Float", "BFloat16", or "Int16"
+  // (model/int16_product.h). Of a sum of products, the first is counted.
+  std::string dtype;
   int64_t calls = 0;
   double seconds = 0;
   double Gflops() const;  // 2 rows columns inner per call, in 1e9 per second
@@ -46,10 +46,6 @@ class OperationProfile {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// The fastest that LibTorch multiplies two square matrices of `dtype` on the
-// present number of threads, in 1e9 operations per second.
-double PeakGemmGflops(at::ScalarType dtype);
 
 }  // namespace tandem
 

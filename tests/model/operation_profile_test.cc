@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "model/aten.h"
+#include "model/gemm_peak.h"
+#include "model/int16_product.h"
+#include "model/packed_product.h"
 
 namespace tandem {
 namespace {
@@ -44,6 +47,24 @@ TEST(OperationProfile, CountsOperationsAndTheShapesOfProducts) {
     inside += gemm.seconds;
   }
   EXPECT_LT(inside, report.seconds);
+}
+
+TEST(OperationProfile, NamesProductsInIntegers) {
+  if (!PrefersPacking()) GTEST_SKIP() << "needs AVX2 without AVX-512";
+  const at::Tensor a = at::ones({40, 50}), b = at::ones({50, 70});
+  at::Tensor product = at::zeros({40, 70});
+  OperationProfile profile;
+  Int16Product(a, b, /*accumulate=*/false, product);
+  SumOfProducts({{a, b}}, /*accumulate=*/false, product);
+  const ProfileReport report = profile.Report();
+  std::vector<std::string> types;
+  for (const GemmTime& gemm : report.gemms) types.push_back(gemm.dtype);
+  EXPECT_THAT(types, ::testing::UnorderedElementsAre("Int16", "Float"));
+}
+
+TEST(GemmPeak, IsKnownForEveryType) {
+  for (const std::string& type : GemmTypes())
+    EXPECT_GT(PeakGemmGflops(type), 0.1) << type;
 }
 
 TEST(OperationProfile, TimeOfInnerOperationsIsNotCountedTwice) {
