@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "model/aten.h"
+#include "tests/testing/fp32_check.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/tiny_checkpoint.h"
 
@@ -51,6 +52,27 @@ TEST(ChunkedHeadLoss, IsTheUnchunkedCompositionForOddSizes) {
       (whole * 0.25).backward();
       EXPECT_LT(MaxDifference(a.grad(), b.grad()), 1e-10);
     }
+}
+
+// In the type of training: softmax by vectors, its gradient in its place.
+TEST(ChunkedHeadLoss, IsTheUnchunkedCompositionInFp32) {
+  for (const int64_t vocabulary : {11, 1003}) {
+    const at::Tensor head = testing::RandomDoubles({vocabulary, 37}, 2);
+    const at::Tensor targets = at::arange(9) * (vocabulary / 9);
+    testing::ExpectSameInFp32(
+        [&](const std::vector<at::Tensor>& in) {
+          return ChunkedHeadLoss(in[0], head.to(at::kFloat),
+                                 CrossEntropyRows(targets), 4);
+        },
+        [&](const std::vector<at::Tensor>& in) {
+          return -in[0]
+                      .mm(head.t())
+                      .log_softmax(-1)
+                      .gather(1, targets.unsqueeze(1))
+                      .sum();
+        },
+        {testing::RandomDoubles({9, 37}, 1)});
+  }
 }
 
 TEST(ChunkedHeadLoss, GivesTheLossFp32RowsInOrder) {

@@ -10,8 +10,20 @@
 #include <vector>
 
 #include "model/aten.h"
+#include "tests/testing/make_tensor.h"
 
 namespace tandem::testing {
+
+// Normal values around `mean`, fp64, the same for equal seeds.
+inline at::Tensor RandomDoubles(at::IntArrayRef shape, uint64_t seed,
+                                double mean = 0) {
+  return RandomTensor(shape, seed).to(at::kDouble) + mean;
+}
+
+// A loss that weights every element differently, so that no error cancels.
+inline at::Tensor WeightedSum(const at::Tensor& y) {
+  return (y * RandomDoubles(y.sizes(), 99)).sum();
+}
 
 // `function` maps fp64 tensors to a scalar; each element of each input is moved
 // by +-1e-6.
