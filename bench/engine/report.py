@@ -102,13 +102,16 @@ def gemm_table(content):
 
 
 def heading(content):
-    machine, versions = content["machine"], content["versions"]
-    named = ", ".join(f"{k} {v}" for k, v in versions.items())
+    machine = content["machine"]
+    commits = dict.fromkeys(row["tandem"] for row in content["rows"])
+    turns = sorted({len(row["ours"]["values"]) for row in content["rows"]})
+    named = ", ".join([f"tandem {' and '.join(commits)}", *(
+        f"{k} {v}" for k, v in content["versions"].items())])
     return (f"{machine['cpu']} (family, model, stepping "
             f"{'/'.join(map(str, machine['family_model_stepping']))}; "
             f"{' '.join(machine['flags'])}), {machine['cores']} cores, "
             f"{machine['memory_bytes'] / 1e9:.0f} GB. {named}. "
-            f"Median (min..max) of {content['settings']['repetitions']} "
+            f"Median (min..max) of {' or '.join(map(str, turns))} "
             "repetitions, ours and the peers' in turn; * : others used the "
             "machine meanwhile.")
 

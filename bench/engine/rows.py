@@ -20,7 +20,7 @@ class Peer:
     arguments: tuple  # the script and its flags
     model: pathlib.Path = inputs.PEER_MODEL
     warm_up: int = 1
-    repetitions: int | None = None  # at most so many
+    emulated: bool = False  # its products, by a processor without them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,22 +41,29 @@ class Row:
 BFLOAT16 = ("--dtype", "bf16")
 
 
-def multiplies_bf16():
+def cpu_has(*flags):
     cpu = pathlib.Path("/proc/cpuinfo").read_text()
-    return "avx512_bf16" in cpu or "amx_bf16" in cpu
+    return any(flag in cpu for flag in flags)
+
+
+def multiplies_bf16():
+    return cpu_has("avx512_bf16", "amx_bf16")
+
+
+def gemm_dtypes():
+    """In which ours multiplies: bf16 weights in integers on AVX2 alone."""
+    integers = cpu_has("avx2") and not cpu_has("avx512f")
+    return ("fp32", "bf16", *(("int16",) if integers else ()))
 
 
 def transformers(script, *flags, name="transformers", warm_up=1,
                  multiplies=True):
-    """The peer in both dtypes. Where bf16 products are emulated (some 10 times
-    slower than fp32) one repetition shows it."""
-    slow = {}
-    if multiplies and not multiplies_bf16():
-        slow = {"warm_up": 0, "repetitions": 1}
+    """The peer in both dtypes."""
     return (Peer(f"{name}, fp32", (script, "--dtype", "fp32", *flags),
                  warm_up=warm_up),
             Peer(f"{name}, bf16", (script, "--dtype", "bf16", *flags),
-                 **{"warm_up": warm_up, **slow}))
+                 warm_up=warm_up,
+                 emulated=multiplies and not multiplies_bf16()))
 
 
 def training(work, goal, input, *flags, rss_goal=None, name="train", ours=(),
@@ -77,6 +84,8 @@ NODE_LLAMA = Peer("node-llama-cpp, prebuilt",
                   model=inputs.GGUF)
 ITEMS = ("--items", "200")  # of 570
 BLOCKS = ("--dtype", "quantised")  # as the file has them
+LOADED = Row("load", "load the GGUF, ready to train", 3, ("load", *BFLOAT16),
+             transformers("load.py", multiplies=False))
 QV = ("--targets", "qv")
 
 ROWS = (
@@ -108,8 +117,7 @@ ROWS = (
     Row("tokenize", "tokenizer, mixed text", 1, ("tokenize",),
         (Peer("tokenizers", ("tokenize_texts.py",)),), "texts.json",
         threads=(1,)),
-    Row("load", "load the GGUF, ready to train", 3, ("load", *BLOCKS),
-        transformers("load.py", multiplies=False)),
-    Row("start", "the same, from the start of the process", 3, ("load", *BLOCKS),
-        transformers("load.py", multiplies=False), whole_process=True),
+    LOADED,
+    dataclasses.replace(LOADED, name="start", whole_process=True,
+                        work="the same, from the start of the process"),
 )

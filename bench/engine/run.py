@@ -1,6 +1,7 @@
 """Holds the engine against its peers and writes bench/results/engine.json.
 
 usage: run.py [--only ROW,ROW] [--threads 1,2] [--repetitions 5]
+              [--skip-emulated]
 
 bench/run.sh engine calls it, having built and installed all it needs. Rows that
 are not run again keep what they had in the file.
@@ -25,7 +26,6 @@ RESULTS = inputs.ROOT / "bench" / "results" / "engine.json"
 FLAGS_THAT_MATTER = ("avx2", "fma", "f16c", "avx512f", "avx512_vnni",
                      "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "llama-cpp-python")
-GEMM_DTYPES = ("fp32", "bf16")
 
 # What turns.py runs.
 Side = collections.namedtuple("Side", "name program model warm_up repetitions")
@@ -38,6 +38,8 @@ def arguments():
                         help="of " + ", ".join(known))
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--skip-emulated", action="store_true",
+                        help="no peer in bf16 where the processor lacks it")
     parser.add_argument("--wait-idle-seconds", type=float, default=60,
                         help="for others to be quiet before each row")
     parser.add_argument("--bin", type=pathlib.Path,
@@ -72,9 +74,13 @@ def machine():
             * os.sysconf("SC_PHYS_PAGES")}
 
 
+def commit():
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"],
+                          cwd=inputs.ROOT, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 def versions(python):
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"],
-                            cwd=inputs.ROOT, capture_output=True, text=True)
     script = ("import importlib.metadata as m, json\n"
               f"names = {PACKAGES!r}\n"
               "found = {d.metadata['Name'].lower().replace('_', '-'): d.version "
@@ -83,7 +89,7 @@ def versions(python):
     packages = json.loads(subprocess.run(
         [python, "-c", script], check=True, stdout=subprocess.PIPE).stdout)
     node = json.loads((rows.NODE_PACKAGES / "package.json").read_text())
-    return {"tandem": commit.stdout.strip(), **packages,
+    return {**packages,
             "node-llama-cpp": node["dependencies"]["node-llama-cpp"],
             "python": platform.python_version(),
             "kernel": platform.release()}
@@ -100,9 +106,11 @@ def peer_side(peer, flags):
     # Without threads of V8's: one of them can keep the process from ending.
     interpreter = ([str(node), "--v8-pool-size=0"] if script.endswith(".mjs")
                    else [flags.python])
+    # Some 10 times slower than fp32: a single turn shows it.
+    warm_up, repetitions = ((0, 1) if peer.emulated
+                            else (peer.warm_up, flags.repetitions))
     return Side(peer.name, [*interpreter, str(rows.PEERS / script), *rest],
-                peer.model, peer.warm_up,
-                min(flags.repetitions, peer.repetitions or flags.repetitions))
+                peer.model, warm_up, repetitions)
 
 
 def ratio_of(ours, peer):
@@ -118,7 +126,9 @@ def fastest(peers):
 
 
 def run_row(row, threads, flags):
-    sides = [ours(row, flags), *(peer_side(p, flags) for p in row.peers)]
+    peers = [peer for peer in row.peers
+             if not (peer.emulated and flags.skip_emulated)]
+    sides = [ours(row, flags), *(peer_side(peer, flags) for peer in peers)]
     play = turns.whole_processes if row.whole_process else turns.take_turns
     mine, *peers = play(row, sides, threads)
     peer = fastest(peers)
@@ -132,13 +142,12 @@ def run_row(row, threads, flags):
         share = mine["peak_rss_bytes"] / peer["peak_rss_bytes"]
         result.update(rss_ratio=share, rss_goal=row.rss_goal,
                       rss_holds=share <= row.rss_goal)
-    result["recorded"] = now()
-    return result
+    return {**result, "recorded": now(), "tandem": commit()}
 
 
 def run_gemm(threads, flags):
-    """LibTorch's own matrix products: what bounds every row."""
-    for dtype in GEMM_DTYPES:
+    """The fastest matrix products: what bounds every row."""
+    for dtype in rows.gemm_dtypes():
         row = rows.Row("gemm", "", 0, ("gemm", "--dtype", dtype), ())
         [peak] = turns.take_turns(row, [ours(row, flags)], threads)
         yield {"dtype": dtype, "threads": threads, "unit": "GFLOP/s",
@@ -172,6 +181,7 @@ def replace(entries, new, *key):
 
 def save(content):
     order = {(row.name, row.work): i for i, row in enumerate(rows.ROWS)}
+    content["gemm"].sort(key=lambda peak: (peak["dtype"], peak["threads"]))
     content["rows"] = sorted(
         (r for r in content["rows"] if (r["row"], r["work"]) in order),
         key=lambda r: (order[r["row"], r["work"]], r["threads"]))
@@ -187,6 +197,7 @@ def main():
     content = earlier_results(machine())
     content["versions"] = versions(flags.python)
     content["settings"] = {"repetitions": flags.repetitions,
+                           "skip_emulated": flags.skip_emulated,
                            "model": inputs.GGUF.name,
                            "order": "ours and each peer in turn"}
     for threads in flags.threads:

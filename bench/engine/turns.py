@@ -17,6 +17,8 @@ import inputs
 
 # Cores that others may use before a measurement counts as contended.
 CONTENDED_CORES = 0.15
+# Processor times are counted in ticks of 10 ms: what a short turn may be off.
+TICK_SECONDS = 0.02
 
 
 def machine_busy():
@@ -32,7 +34,9 @@ def cpu_seconds(processes):
             times = process.cpu_times()
         except psutil.Error:
             continue
-        total += times.user + times.system
+        # Of the children that have ended, too.
+        total += (times.user + times.system + times.children_user
+                  + times.children_system)
     return total
 
 
@@ -53,7 +57,7 @@ class Contention:
     def __exit__(self, *unused):
         elapsed = time.perf_counter() - self._start
         others = machine_busy() - cpu_seconds(family()) - self._busy
-        self.cores = max(0.0, others / max(elapsed, 0.01))
+        self.cores = max(0.0, others - TICK_SECONDS) / elapsed
 
 
 def wait_until_idle(seconds):
