@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "model/aten.h"
 
@@ -10,7 +11,7 @@ namespace tandem {
 namespace {
 
 // Rows that one thread decodes at least; and rows that are decoded before they
-// are converted to a type other than fp32.
+// are converted to a type other than fp32 and bf16.
 constexpr int64_t kDecodeGrainRows = 16;
 constexpr int64_t kStripRows = 64;
 
@@ -21,6 +22,23 @@ void DecodeRows(const BlockMatrix& blocks, int64_t from, at::Tensor& out) {
         for (int64_t row = begin; row < end; ++row)
           blocks.DecodeRow(from + row, values + row * blocks.columns);
       });
+}
+
+// The same in bf16: a row in fp32 stays in the first-level cache.
+void DecodeRowsAsBfloat16(const BlockMatrix& blocks, int64_t from,
+                          at::Tensor& out) {
+  const GgmlFormat& bfloat16 = FormatOf(GgmlType::kBF16);
+  auto* const bytes = static_cast<std::byte*>(out.mutable_data_ptr());
+  const int64_t row_bytes = blocks.columns * bfloat16.block_bytes;
+  at::parallel_for(0, out.size(0), kDecodeGrainRows,
+                   [&](int64_t begin, int64_t end) {
+                     std::vector<float> values(blocks.columns);
+                     for (int64_t row = begin; row < end; ++row) {
+                       blocks.DecodeRow(from + row, values.data());
+                       bfloat16.encode(values.data(), blocks.columns,
+                                       bytes + row * row_bytes);
+                     }
+                   });
 }
 
 }  // namespace
@@ -35,6 +53,8 @@ void FrozenWeight::CopyRows(int64_t from, at::Tensor& out) const {
     out.copy_(tensor_.narrow(0, from, rows));
   } else if (out.scalar_type() == at::kFloat && out.is_contiguous()) {
     DecodeRows(*blocks_, from, out);
+  } else if (out.scalar_type() == at::kBFloat16 && out.is_contiguous()) {
+    DecodeRowsAsBfloat16(*blocks_, from, out);
   } else {
     at::Tensor strip = at::empty({std::min(rows, kStripRows), columns()});
     for (int64_t done = 0; done < rows; done += kStripRows) {

@@ -43,19 +43,29 @@ void DecodeBF16(const std::byte* bytes, int64_t blocks, float* values) {
 }
 
 // Rounds to nearest, ties to even; a NaN stays one.
-uint16_t ToBF16(float value) {
+TANDEM_BODY uint16_t ToBF16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffff) > 0x7f800000) {
-    return static_cast<uint16_t>((bits >> 16) | 64);
-  }
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const bool is_nan = (bits & 0x7fffffff) > 0x7f800000;
+  return static_cast<uint16_t>(is_nan ? (bits >> 16) | 64 : rounded);
 }
 
-void EncodeBF16(const float* values, int64_t blocks, std::byte* bytes) {
-  for (int64_t i = 0; i < blocks; ++i) {
+TANDEM_BODY void EncodeBF16Body(const float* values, int64_t count,
+                                std::byte* bytes) {
+  for (int64_t i = 0; i < count; ++i) {
     const uint16_t bits = ToBF16(values[i]);
     std::memcpy(bytes + 2 * i, &bits, sizeof(bits));
   }
+}
+
+TANDEM_VECTORISED void EncodeBF16Avx2(const float* values, int64_t count,
+                                      std::byte* bytes) {
+  EncodeBF16Body(values, count, bytes);
+}
+
+void EncodeBF16(const float* values, int64_t blocks, std::byte* bytes) {
+  if (HasAvx2()) return EncodeBF16Avx2(values, blocks, bytes);
+  EncodeBF16Body(values, blocks, bytes);
 }
 
 struct ScaleAndInverse {
