@@ -144,15 +144,17 @@ void AddVocabulary(const TokenizerData& data, int64_t vocabulary_size,
   writer.AddInt32s("tokenizer.ggml.token_type", types);
 }
 
-void AddScores(const TokenizerData& data, int64_t vocabulary_size,
-               GgufWriter& writer) {
+Status AddScores(const TokenizerData& data, int64_t vocabulary_size,
+                 GgufWriter& writer) {
+  TANDEM_ASSIGN_OR_RETURN(const std::vector<double> exact, ScoresOf(data));
   std::vector<float> scores;
   scores.reserve(static_cast<size_t>(vocabulary_size));
-  for (const double score : ScoresOf(data)) {
+  for (const double score : exact) {
     scores.push_back(static_cast<float>(score));
   }
   scores.resize(static_cast<size_t>(vocabulary_size), kPaddingScore);
   writer.AddFloat32s("tokenizer.ggml.scores", scores);
+  return OkStatus();
 }
 
 void AddRoles(const TokenizerData& data, GgufWriter& writer) {
@@ -204,7 +206,7 @@ Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
   if (is_byte_level) {
     writer.AddTexts("tokenizer.ggml.merges", data.merges);
   } else {
-    AddScores(data, vocabulary_size, writer);
+    TANDEM_RETURN_IF_ERROR(AddScores(data, vocabulary_size, writer));
   }
   AddRoles(data, writer);
   writer.AddBool("tokenizer.ggml.add_bos_token", data.add_bos);

@@ -1,10 +1,12 @@
 #include "model/merge_scores.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
-#include <unordered_map>
 
+#include "model/byte_pair_merges.h"
 #include "model/sentence_piece_text.h"
+#include "model/symbol_merger.h"
 #include "model/token_index.h"
 #include "model/utf8.h"
 
@@ -53,6 +55,79 @@ void AppendSplits(const TokenizerData& data, const TokenIndex& index,
   }
 }
 
+// What merging comes to that begins with one token's own characters: the two
+// symbols that make the whole, if it gets so far, and their merge, if there is
+// one. Merges within a stretch of text go in the same order whatever stands
+// around it. So in any text these two are the only ones whose join is the
+// token that ever stand side by side.
+struct LastPair {
+  bool is_reached = false;
+  std::string_view left, right;
+  std::optional<Merge> merge;
+};
+
+class MergeReplay {
+ public:
+  MergeReplay(const TokenizerData& data, const TokenIndex& index,
+              const BytePairMerges& merges)
+      : data_(data), index_(index), merges_(merges) {}
+
+  LastPair PairOf(std::string_view text) {
+    AddCharacters(text);
+    LastPair last;
+    merger_.MergeAll([&](const Symbol& left, const Symbol& right) {
+      const std::optional<Merge> merge = merges_.Find(left.id, right.id);
+      if (left.bytes + right.bytes == text.size()) {
+        last = {true, text.substr(0, left.bytes), text.substr(left.bytes),
+                merge};
+      }
+      return merge;
+    });
+    return last;
+  }
+
+ private:
+  void AddCharacters(std::string_view text) {
+    merger_.Clear();
+    for (size_t at = 0; at < text.size();) {
+      const size_t bytes = DecodeUtf8(text, at).bytes;
+      const int32_t id = index_.Find(text.substr(at, bytes));
+      const bool is_text = id != kNoToken && IsTextToken(data_.types[id]);
+      merger_.Add(is_text ? id : kNoToken, static_cast<uint32_t>(bytes));
+      at += bytes;
+    }
+  }
+
+  const TokenizerData& data_;
+  const TokenIndex& index_;
+  const BytePairMerges& merges_;
+  SymbolMerger merger_;
+};
+
+// Found whole before spaces are marked, so that no marked text has it.
+bool IsNeverMerged(const TokenizerData& data, size_t id) {
+  return data.types[id] == TokenType::kUserDefined &&
+         data.tokens[id].find(kSpaceMark) == std::string::npos;
+}
+
+// By scores two symbols merge if, and only if, their join is a text token.
+Status CheckMerge(const TokenizerData& data, size_t id, const LastPair& last) {
+  if (!last.is_reached) return OkStatus();
+  const bool is_text = IsTextToken(data.types[id]);
+  if (is_text == last.merge.has_value()) return OkStatus();
+  if (is_text) {
+    return InvalidArgument(
+        "merges that scores cannot say: none makes token {}, '{}', of '{}' and "
+        "'{}'",
+        id, data.tokens[id], last.left, last.right);
+  }
+  return InvalidArgument(
+      "merges that scores cannot say: '{}' and '{}' make token {}, '{}', which "
+      "is "
+      "no text",
+      last.left, last.right, id, data.tokens[id]);
+}
+
 }  // namespace
 
 StatusOr<std::vector<std::string>> MergesOf(const TokenizerData& data) {
@@ -73,21 +148,20 @@ StatusOr<std::vector<std::string>> MergesOf(const TokenizerData& data) {
   return merges;
 }
 
-std::vector<double> ScoresOf(const TokenizerData& data) {
+StatusOr<std::vector<double>> ScoresOf(const TokenizerData& data) {
   if (!data.scores.empty()) return data.scores;
-  std::unordered_map<std::string, double> score_of;
-  for (const std::string& merge : data.merges) {
-    std::string token = merge;
-    token.erase(std::min(token.find(' '), token.size()), 1);
-    const double rank = static_cast<double>(score_of.size());
-    score_of.emplace(std::move(token), -rank);
-  }
-  std::vector<double> scores;
-  scores.reserve(data.tokens.size());
-  for (const std::string& token : data.tokens) {
-    const auto found = score_of.find(token);
+  TANDEM_ASSIGN_OR_RETURN(const TokenIndex index,
+                          TokenIndex::Create(data.tokens));
+  TANDEM_ASSIGN_OR_RETURN(const BytePairMerges merges,
+                          BytePairMerges::Create(data.merges, index));
+  MergeReplay replay(data, index, merges);
+  std::vector<double> scores(data.tokens.size(), 0);
+  for (size_t id = 0; id < scores.size(); ++id) {
+    if (IsNeverMerged(data, id)) continue;
+    const LastPair last = replay.PairOf(data.tokens[id]);
+    TANDEM_RETURN_IF_ERROR(CheckMerge(data, id, last));
     // What no merge makes is never compared.
-    scores.push_back(found == score_of.end() ? 0 : found->second);
+    if (last.merge) scores[id] = last.merge->priority;
   }
   return scores;
 }

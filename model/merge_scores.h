@@ -16,8 +16,12 @@ namespace tandem {
 // TokenIndex::Create.
 StatusOr<std::vector<std::string>> MergesOf(const TokenizerData& data);
 
-// data.scores, or the negated rank of the first merge that makes a token.
-std::vector<double> ScoresOf(const TokenizerData& data);
+// data.scores, or for each token the negated rank of the merge that makes it:
+// there is only one that ever does. InvalidArgument where scores would give
+// other ids than the merges: two symbols that come to stand side by side make a
+// token, but have no merge, or have one and make a token that is no text. The
+// errors of TokenIndex::Create and BytePairMerges::Create.
+StatusOr<std::vector<double>> ScoresOf(const TokenizerData& data);
 
 }  // namespace tandem
 
