@@ -1,8 +1,8 @@
 #include "model/gguf_tokenizer.h"
 
+#include "model/gguf_tokenizer_form.h"
 #include "model/merge_scores.h"
 #include "model/pre_tokenizer.h"
-#include "model/sentence_piece_text.h"
 
 namespace tandem {
 namespace {
@@ -99,34 +99,17 @@ bool AddsBosByDefault(const TokenizerData& data) {
          data.pre_tokenizer == "llama-bpe";
 }
 
-Status CheckExportable(const TokenizerData& data, int64_t vocabulary_size) {
-  if (data.types.size() != data.tokens.size() ||
-      static_cast<int64_t>(data.tokens.size()) > vocabulary_size) {
-    return InvalidArgument("{} tokens of {} types for {} rows of embeddings",
-                           data.tokens.size(), data.types.size(),
-                           vocabulary_size);
+Status CheckVocabularyFits(const TokenizerData& data, int64_t vocabulary_size) {
+  if (data.types.size() == data.tokens.size() &&
+      static_cast<int64_t>(data.tokens.size()) <= vocabulary_size) {
+    return OkStatus();
   }
-  TANDEM_RETURN_IF_ERROR(CheckHasOtherForm(data));
-  if (data.model == TokenizerModel::kUnigram) {
-    return InvalidArgument("a unigram tokenizer has no GGUF form here");
-  }
-  if (data.model == TokenizerModel::kByteLevelBpe) {
-    TANDEM_ASSIGN_OR_RETURN(const PreTokenizerKind* kind,
-                            FindPreTokenizerKind(data.pre_tokenizer));
-    if (kind->ignore_merges == data.ignore_merges) return OkStatus();
-    return InvalidArgument(
-        "pre-tokenizer '{}' with ignore_merges = {} has no GGUF form",
-        data.pre_tokenizer, data.ignore_merges);
-  }
-  if (data.space_prefix != SpacePrefix::kNone &&
-      data.space_prefix != SpacePrefix::kEveryPart) {
-    return InvalidArgument(
-        "a Metaspace that puts a space before some texts has no GGUF form");
-  }
-  return OkStatus();
+  return InvalidArgument("{} tokens of {} types for {} rows of embeddings",
+                         data.tokens.size(), data.types.size(),
+                         vocabulary_size);
 }
 
-// Tokens, types and scores, filled up to the rows of the embedding table.
+// Tokens and types, filled up to the rows of the embedding table.
 void AddVocabulary(const TokenizerData& data, int64_t vocabulary_size,
                    GgufWriter& writer) {
   std::vector<std::string> tokens = data.tokens;
@@ -197,7 +180,8 @@ StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file) {
 
 Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
                     GgufWriter& writer) {
-  TANDEM_RETURN_IF_ERROR(CheckExportable(data, vocabulary_size));
+  TANDEM_RETURN_IF_ERROR(CheckVocabularyFits(data, vocabulary_size));
+  TANDEM_RETURN_IF_ERROR(CheckGgufForm(data));
   const bool is_byte_level = data.model == TokenizerModel::kByteLevelBpe;
   writer.AddText(std::string(kModelKey), is_byte_level ? "gpt2" : "llama");
   writer.AddText("tokenizer.ggml.pre",

@@ -18,8 +18,10 @@ StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file);
 
 // Adds the keys of a tokenizer, filled up with unused tokens to the number of
 // rows that the embedding table has: llama.cpp wants a token for each.
-// InvalidArgument: what llama.cpp has no name for (unigram, a text that gets a
-// prefix by Metaspace's rules, what CheckHasOtherForm refuses), more tokens
+// TokenizerOfGguf reads back a tokenizer that gives the same ids, and llama.cpp
+// one that does so too, but for form C (NFC): it leaves that out, although the
+// models named qwen2 and olmo were trained with it. InvalidArgument, so that
+// nothing changes silently: what CheckGgufForm or ScoresOf refuse, more tokens
 // than `vocabulary_size`.
 Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
                     GgufWriter& writer);
