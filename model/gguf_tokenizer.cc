@@ -8,7 +8,8 @@ namespace tandem {
 namespace {
 
 constexpr std::string_view kModelKey = "tokenizer.ggml.model";
-constexpr float kPaddingScore = -10000;  // of rows without a token
+constexpr float kPaddingScore = -10000;   // of rows without a token
+constexpr int32_t kUnigramUnknownId = 2;  // llama.cpp's, for files of no other
 
 StatusOr<std::optional<int32_t>> OptionalId(const GgufFile& file,
                                             const std::string& key,
@@ -63,16 +64,61 @@ Status ReadByteLevel(const GgufFile& file, TokenizerData& data) {
       "key 'tokenizer.ggml.add_space_prefix' is true, expected false");
 }
 
-// "llama": SentencePiece's BPE. Where a key is absent, llama.cpp's defaults.
-Status ReadSentencePiece(const GgufFile& file, TokenizerData& data) {
+Status ReadScores(const GgufFile& file, TokenizerData& data) {
   constexpr auto kScores = "tokenizer.ggml.scores";
   TANDEM_ASSIGN_OR_RETURN(data.scores, file.Numbers(kScores));
-  TANDEM_RETURN_IF_ERROR(
-      CheckLength(kScores, data.scores.size(), data.tokens.size()));
+  return CheckLength(kScores, data.scores.size(), data.tokens.size());
+}
+
+// "llama": SentencePiece's BPE. Where a key is absent, llama.cpp's defaults.
+Status ReadSentencePiece(const GgufFile& file, TokenizerData& data) {
+  TANDEM_RETURN_IF_ERROR(ReadScores(file, data));
   TANDEM_ASSIGN_OR_RETURN(const bool prefix,
                           file.Flag("tokenizer.ggml.add_space_prefix", true));
   data.space_prefix = prefix ? SpacePrefix::kEveryPart : SpacePrefix::kNone;
   data.byte_fallback = true;
+  return OkStatus();
+}
+
+// llama.cpp normalises by it, which nothing here does.
+Status CheckNoCharsmap(const GgufFile& file) {
+  constexpr auto kCharsmap = "tokenizer.ggml.precompiled_charsmap";
+  if (!file.Has(kCharsmap)) return OkStatus();
+  TANDEM_ASSIGN_OR_RETURN(const std::vector<int64_t> bytes,
+                          file.Integers(kCharsmap));
+  if (bytes.empty()) return OkStatus();
+  return InvalidArgument(
+      "key '{}' has {} bytes, only tokenizers that were trained with "
+      "normalization_rule_name=identity are supported",
+      kCharsmap, bytes.size());
+}
+
+// As llama.cpp sums them: floats, in double precision, and 0 for what is found
+// as a whole. A normal token's is the logarithm of its probability.
+Status ReadUnigramScores(const GgufFile& file, TokenizerData& data) {
+  TANDEM_RETURN_IF_ERROR(ReadScores(file, data));
+  for (size_t id = 0; id < data.scores.size(); ++id) {
+    const TokenType type = data.types[id];
+    const bool counts =
+        type == TokenType::kNormal || type == TokenType::kUnused;
+    data.scores[id] = counts ? static_cast<float>(data.scores[id]) : 0;
+  }
+  return OkStatus();
+}
+
+// "t5": unigram. Where a key is absent, llama.cpp's defaults.
+Status ReadUnigram(const GgufFile& file, TokenizerData& data) {
+  TANDEM_RETURN_IF_ERROR(CheckNoCharsmap(file));
+  TANDEM_RETURN_IF_ERROR(ReadUnigramScores(file, data));
+  TANDEM_ASSIGN_OR_RETURN(const bool prefix,
+                          file.Flag("tokenizer.ggml.add_space_prefix", false));
+  TANDEM_ASSIGN_OR_RETURN(
+      data.collapse_spaces,
+      file.Flag("tokenizer.ggml.remove_extra_whitespaces", false));
+  // What drops spaces puts one before every word.
+  if (prefix || data.collapse_spaces) {
+    data.space_prefix = SpacePrefix::kEveryPartUnlessAllSpaces;
+  }
   return OkStatus();
 }
 
@@ -87,15 +133,19 @@ Status ReadModel(const GgufFile& file, TokenizerData& data) {
     data.model = TokenizerModel::kSentencePieceBpe;
     return ReadSentencePiece(file, data);
   }
+  if (model == "t5") {
+    data.model = TokenizerModel::kUnigram;
+    return ReadUnigram(file, data);
+  }
   return InvalidArgument(
-      "key '{}' is '{}', only 'gpt2' (byte-level BPE) and 'llama' "
-      "(SentencePiece's BPE) are supported",
+      "key '{}' is '{}', only 'gpt2' (byte-level BPE), 'llama' "
+      "(SentencePiece's BPE) and 't5' (unigram) are supported",
       kModelKey, model);
 }
 
 // llama.cpp's, for files that do not say.
 bool AddsBosByDefault(const TokenizerData& data) {
-  return data.model != TokenizerModel::kByteLevelBpe ||
+  return data.model == TokenizerModel::kSentencePieceBpe ||
          data.pre_tokenizer == "llama-bpe";
 }
 
@@ -140,6 +190,28 @@ Status AddScores(const TokenizerData& data, int64_t vocabulary_size,
   return OkStatus();
 }
 
+const char* NameOfModel(TokenizerModel model) {
+  switch (model) {
+    case TokenizerModel::kByteLevelBpe:
+      return "gpt2";
+    case TokenizerModel::kSentencePieceBpe:
+      return "llama";
+    case TokenizerModel::kUnigram:
+      break;
+  }
+  return "t5";
+}
+
+// How llama.cpp treats spaces, and what its default for unigram would add.
+void AddTextOptions(const TokenizerData& data, GgufWriter& writer) {
+  writer.AddBool("tokenizer.ggml.add_space_prefix",
+                 data.space_prefix != SpacePrefix::kNone);
+  if (data.model != TokenizerModel::kUnigram) return;
+  writer.AddBool("tokenizer.ggml.remove_extra_whitespaces",
+                 data.collapse_spaces);
+  writer.AddBool("tokenizer.ggml.add_eos_token", false);
+}
+
 void AddRoles(const TokenizerData& data, GgufWriter& writer) {
   const auto add = [&](const char* role, const std::optional<int32_t>& id) {
     if (!id) return;
@@ -168,6 +240,10 @@ StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file) {
   TANDEM_ASSIGN_OR_RETURN(data.eos_id, id("eos"));
   TANDEM_ASSIGN_OR_RETURN(data.unknown_id, id("unknown"));
   TANDEM_ASSIGN_OR_RETURN(data.padding_id, id("padding"));
+  if (data.model == TokenizerModel::kUnigram && !data.unknown_id &&
+      tokens > kUnigramUnknownId) {
+    data.unknown_id = kUnigramUnknownId;
+  }
   TANDEM_ASSIGN_OR_RETURN(
       data.add_bos,
       file.Flag("tokenizer.ggml.add_bos_token", AddsBosByDefault(data)));
@@ -183,7 +259,7 @@ Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
   TANDEM_RETURN_IF_ERROR(CheckVocabularyFits(data, vocabulary_size));
   TANDEM_RETURN_IF_ERROR(CheckGgufForm(data));
   const bool is_byte_level = data.model == TokenizerModel::kByteLevelBpe;
-  writer.AddText(std::string(kModelKey), is_byte_level ? "gpt2" : "llama");
+  writer.AddText(std::string(kModelKey), NameOfModel(data.model));
   writer.AddText("tokenizer.ggml.pre",
                  is_byte_level ? data.pre_tokenizer : "default");
   AddVocabulary(data, vocabulary_size, writer);
@@ -194,8 +270,7 @@ Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
   }
   AddRoles(data, writer);
   writer.AddBool("tokenizer.ggml.add_bos_token", data.add_bos);
-  writer.AddBool("tokenizer.ggml.add_space_prefix",
-                 data.space_prefix == SpacePrefix::kEveryPart);
+  AddTextOptions(data, writer);
   if (!data.chat_template.empty()) {
     writer.AddText("tokenizer.chat_template", data.chat_template);
   }

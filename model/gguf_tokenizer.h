@@ -12,8 +12,9 @@
 namespace tandem {
 
 // InvalidArgument, naming the key: another tokenizer model than "gpt2"
-// (byte-level BPE) or "llama" (SentencePiece's BPE), arrays of unequal length,
-// an unknown pre-tokenizer, ids out of range.
+// (byte-level BPE), "llama" (SentencePiece's BPE) or "t5" (unigram, which has
+// no byte fallback in llama.cpp), arrays of unequal length, an unknown
+// pre-tokenizer, ids out of range, a precompiled_charsmap.
 StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file);
 
 // Adds the keys of a tokenizer, filled up with unused tokens to the number of

@@ -1,5 +1,8 @@
 #include "model/gguf_tokenizer_form.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "model/byte_token.h"
 #include "model/pre_tokenizer.h"
 #include "model/sentence_piece_text.h"
@@ -78,6 +81,118 @@ Status CheckSentencePieceForm(const TokenizerData& data) {
   return CheckSplitIsNeedless(data);
 }
 
+bool HasUnknownToken(const TokenizerData& data) {
+  const auto size = static_cast<int64_t>(data.types.size());
+  const int64_t id = data.unknown_id.value_or(-1);
+  return id >= 0 && id < size && IsControlToken(data.types[id]);
+}
+
+// What becomes of characters that no token has.
+Status CheckUnknownForm(const TokenizerData& data) {
+  if (data.byte_fallback) {
+    return InvalidArgument(
+        "a unigram tokenizer with byte_fallback = true has no GGUF form: "
+        "llama.cpp's has none");
+  }
+  if (HasUnknownToken(data) && data.fuse_unknown) return OkStatus();
+  return InvalidArgument(
+      "a unigram tokenizer has no GGUF form without a control token for "
+      "unknown characters, one for neighbours");
+}
+
+Status CheckSpacesForm(const TokenizerData& data) {
+  const bool has_prefix =
+      data.space_prefix == SpacePrefix::kEveryPartUnlessAllSpaces;
+  if (!has_prefix && data.space_prefix != SpacePrefix::kNone) {
+    return InvalidArgument(
+        "a unigram tokenizer has no GGUF form with a space before other texts "
+        "than llama.cpp's, all but those of spaces alone");
+  }
+  if (data.collapse_spaces && !has_prefix) {
+    return InvalidArgument(
+        "a unigram tokenizer that drops spaces has no GGUF form without a "
+        "space before the text");
+  }
+  return CheckSplitIsNeedless(data);
+}
+
+// Else unknown characters before and after a cut would become one token.
+Status CheckMarkIsToken(const TokenizerData& data) {
+  if (!data.split_at_spaces) return OkStatus();
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    if (IsTextToken(data.types[id]) && data.tokens[id] == kSpaceMark) {
+      return OkStatus();
+    }
+  }
+  return InvalidArgument(
+      "a Metaspace that splits has no GGUF form where '{}' is no token",
+      kSpaceMark);
+}
+
+Status CheckSinglePrecision(const TokenizerData& data) {
+  for (size_t id = 0; id < data.scores.size(); ++id) {
+    const double score = data.scores[id];
+    if (static_cast<double>(static_cast<float>(score)) == score) continue;
+    return InvalidArgument(
+        "token {} has the score {}, which GGUF's single precision rounds: "
+        "round the scores of tokenizer.json to it",
+        id, score);
+  }
+  return OkStatus();
+}
+
+// What llama.cpp and TokenizerOfGguf take for 0 or do not look at.
+bool HasOwnScore(TokenType type) {
+  return type == TokenType::kNormal || type == TokenType::kUnused;
+}
+
+double LeastScoreOfNormalTokens(const TokenizerData& data) {
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    if (data.types[id] != TokenType::kNormal) continue;
+    least = std::min(least, data.scores[id]);
+  }
+  return least;
+}
+
+Status CheckScoresOfOthers(const TokenizerData& data) {
+  const double least = LeastScoreOfNormalTokens(data);
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    const TokenType type = data.types[id];
+    const double score = data.scores[id];
+    if (HasOwnScore(type)) continue;
+    const bool is_in_marked_text =
+        type == TokenType::kUserDefined &&
+        data.tokens[id].find(kSpaceMark) != std::string::npos;
+    if (least <= 0 && score >= least && (!is_in_marked_text || score == 0)) {
+      continue;
+    }
+    return InvalidArgument(
+        "token {}, '{}', has the score {}, but llama.cpp reads 0 for all that "
+        "is not normal text, of scores down to {}",
+        id, data.tokens[id], score, least);
+  }
+  return OkStatus();
+}
+
+Status CheckUnigramForm(const TokenizerData& data) {
+  if (data.scores.size() != data.tokens.size()) {
+    return InvalidArgument("{} scores for {} tokens", data.scores.size(),
+                           data.tokens.size());
+  }
+  if (data.as_sentence_piece) {
+    return InvalidArgument(
+        "a tokenizer.model's unigram has no GGUF form: it sums scores in "
+        "single precision, llama.cpp's in double");
+  }
+  TANDEM_RETURN_IF_ERROR(CheckNoNfc(data));
+  TANDEM_RETURN_IF_ERROR(CheckUnknownForm(data));
+  TANDEM_RETURN_IF_ERROR(CheckSpacesForm(data));
+  TANDEM_RETURN_IF_ERROR(CheckMarkIsToken(data));
+  TANDEM_RETURN_IF_ERROR(CheckSinglePrecision(data));
+  return CheckScoresOfOthers(data);
+}
+
 }  // namespace
 
 Status CheckGgufForm(const TokenizerData& data) {
@@ -89,7 +204,7 @@ Status CheckGgufForm(const TokenizerData& data) {
     case TokenizerModel::kUnigram:
       break;
   }
-  return InvalidArgument("a unigram tokenizer has no GGUF form here");
+  return CheckUnigramForm(data);
 }
 
 }  // namespace tandem

@@ -16,6 +16,8 @@ bool WantsPrefix(SpacePrefix rule, std::string_view part, bool is_first) {
       return false;
     case SpacePrefix::kEveryPart:
       return true;
+    case SpacePrefix::kEveryPartUnlessAllSpaces:
+      return part.find_first_not_of(' ') != std::string_view::npos;
     case SpacePrefix::kEveryPartUnlessSpaceFirst:
       return !has_space;
     case SpacePrefix::kTextUnlessSpaceFirst:
@@ -35,7 +37,11 @@ void SkipSpaces(std::string_view* text) {
   text->remove_prefix(std::min(text->find_first_not_of(' '), text->size()));
 }
 
-// Removes marks at the end, also such as the text itself has.
+void SkipSpacesAtEnd(std::string_view* text) {
+  text->remove_suffix(text->size() - 1 - text->find_last_not_of(' '));
+}
+
+// Removes marks that the text itself has at its end.
 void DropMarksAtEnd(std::string* marked) {
   while (marked->ends_with(kSpaceMark)) {
     marked->resize(marked->size() - kSpaceMark.size());
@@ -47,7 +53,10 @@ void DropMarksAtEnd(std::string* marked) {
 void MarkSpaces(const TokenizerData& data, std::string_view part, bool is_first,
                 std::string* storage, std::string* marked) {
   if (data.normalize_nfc) part = AsNfc(part, storage);
-  if (data.collapse_spaces) SkipSpaces(&part);
+  if (data.collapse_spaces) {
+    SkipSpaces(&part);
+    SkipSpacesAtEnd(&part);
+  }
   marked->clear();
   if (WantsPrefix(data.space_prefix, part, is_first)) *marked = kSpaceMark;
   while (!part.empty()) {
@@ -59,7 +68,7 @@ void MarkSpaces(const TokenizerData& data, std::string_view part, bool is_first,
     part.remove_prefix(1);
     if (data.collapse_spaces) SkipSpaces(&part);
   }
-  if (data.collapse_spaces) DropMarksAtEnd(marked);
+  if (data.collapse_spaces && data.as_sentence_piece) DropMarksAtEnd(marked);
 }
 
 std::string UnmarkSpaces(std::string_view token) {
@@ -77,7 +86,7 @@ Status CheckHasOtherForm(const TokenizerData& data) {
   if (data.collapse_spaces) {
     return InvalidArgument(
         "a tokenizer that drops spaces (remove_extra_whitespaces) has no form "
-        "but tokenizer.model");
+        "but tokenizer.model or a GGUF's unigram");
   }
   const auto found =
       std::find(data.types.begin(), data.types.end(), TokenType::kUserDefined);

@@ -30,8 +30,9 @@ inline bool IsTextToken(TokenType type) {
          type == TokenType::kUnused;
 }
 
-// InvalidArgument: what no file but a tokenizer.model can say, spaces that are
-// dropped or user-defined tokens found as SentencePiece finds them.
+// InvalidArgument: what neither a tokenizer.json nor a GGUF's BPE can say,
+// spaces that are dropped or user-defined tokens found as SentencePiece finds
+// them.
 Status CheckHasOtherForm(const TokenizerData& data);
 
 // Ids for characters that have no token.

@@ -28,7 +28,7 @@ enum class TokenizerModel {
   // merges (GGUF's "llama").
   kSentencePieceBpe,
   // Characters again; of all segmentations the one with the greatest sum of
-  // scores (Kudo, 2018).
+  // scores (Kudo, 2018; GGUF's "t5").
   kUnigram
 };
 
@@ -36,7 +36,8 @@ enum class TokenizerModel {
 // between two tokens that are found as a whole.
 enum class SpacePrefix {
   kNone,
-  kEveryPart,                  // llama.cpp; Hugging Face's Prepend
+  kEveryPart,                  // llama.cpp's "llama"; Hugging Face's Prepend
+  kEveryPartUnlessAllSpaces,   // llama.cpp's "t5"
   kEveryPartUnlessSpaceFirst,  // Hugging Face's Metaspace, "always"
   kTextUnlessSpaceFirst        // the same, "first": before the first part only
 };

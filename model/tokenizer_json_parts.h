@@ -24,7 +24,7 @@ Status ExpectOption(const nlohmann::json& part, const char* name,
 Status ReadTextParts(const nlohmann::json& document, TokenizerData& data);
 
 // The way back: sets normalizer, pre_tokenizer and decoder. InvalidArgument: an
-// unknown pre-tokenizer.
+// unknown pre-tokenizer, kEveryPartUnlessAllSpaces.
 Status WriteTextParts(const TokenizerData& data, nlohmann::json& document);
 
 }  // namespace tandem

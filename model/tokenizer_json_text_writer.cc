@@ -94,6 +94,11 @@ Json DecoderSteps(const TokenizerData& data) {
 }  // namespace
 
 Status WriteTextParts(const TokenizerData& data, Json& document) {
+  if (data.space_prefix == SpacePrefix::kEveryPartUnlessAllSpaces) {
+    return InvalidArgument(
+        "a tokenizer that puts a space before all texts but those of spaces "
+        "alone has no tokenizer.json form");
+  }
   Json steps = MetaspaceSteps(data);
   if (data.model == TokenizerModel::kByteLevelBpe) {
     TANDEM_ASSIGN_OR_RETURN(steps, ByteLevelSteps(data));

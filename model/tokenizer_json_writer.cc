@@ -76,6 +76,12 @@ StatusOr<Json> UnigramJson(const TokenizerData& data) {
   }
   Json vocabulary = Json::array();
   for (size_t id = 0; id < data.tokens.size(); ++id) {
+    if (data.types[id] == TokenType::kUnused) {
+      return InvalidArgument(
+          "token {}, '{}', is unused, which a unigram's tokenizer.json cannot "
+          "say",
+          id, data.tokens[id]);
+    }
     vocabulary.push_back({data.tokens[id], data.scores[id]});
   }
   Json unknown;

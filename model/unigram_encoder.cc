@@ -34,7 +34,9 @@ class UnigramEncoder : public TextEncoder {
     double least = std::numeric_limits<double>::infinity();
     for (size_t id = 0; id < data.tokens.size(); ++id) {
       scores_.push_back(Kept(ScoreOf(id)));
-      least = std::min(least, data.scores[id]);
+      if (data.types[id] != TokenType::kUnused) {
+        least = std::min(least, data.scores[id]);
+      }
       if (!IsFound(data.types[id])) continue;
       trie_.Add(data.tokens[id], static_cast<int32_t>(id));
     }

@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "model/byte_token.h"
 #include "model/tokenizer.h"
+#include "model/tokenizer_json.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 #include "tests/testing/tiny_checkpoint.h"
@@ -15,6 +18,10 @@ namespace {
 using ::tandem::testing::IsInvalid;
 using ::tandem::testing::IsOk;
 using ::tandem::testing::TempFolder;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+using TokenScores = std::vector<std::pair<std::string, double>>;
 
 StatusOr<TokenizerData> WriteAndRead(const GgufWriter& writer) {
   const TempFolder folder;
@@ -179,11 +186,194 @@ TEST(GgufTokenizer, AMergeThatIsNeverReachedIsNoScore) {
   ExpectSurvives(data);
 }
 
+// Ids: <unk> 0, then the tokens, and <x> last, which is user-defined.
+TokenizerData UnigramTokens(const TokenScores& scored) {
+  TokenizerData data;
+  data.model = TokenizerModel::kUnigram;
+  data.tokens = {"<unk>"};
+  data.scores = {0};
+  for (const auto& [token, score] : scored) {
+    data.tokens.push_back(token);
+    data.scores.push_back(score);
+  }
+  data.tokens.push_back("<x>");
+  data.scores.push_back(0);
+  data.types.assign(data.tokens.size(), TokenType::kNormal);
+  data.types.front() = TokenType::kControl;
+  data.types.back() = TokenType::kUserDefined;
+  data.unknown_id = 0;
+  return data;
+}
+
+TokenizerData SmallUnigram() {
+  return UnigramTokens({{"▁", -2},
+                        {"a", -3.25},
+                        {"b", -3.5},
+                        {"ab", -4},
+                        {"▁ab", -4.5},
+                        {"é", -6},
+                        {"ba", -5}});
+}
+
+TEST(GgufTokenizer, UnigramSurvives) {
+  TokenizerData data = SmallUnigram();
+  ExpectSurvives(data);
+  data.split_at_spaces = true;
+  ExpectSurvives(data);
+  data.split_at_spaces = false;
+  data.space_prefix = SpacePrefix::kEveryPartUnlessAllSpaces;
+  ExpectSurvives(data);
+  data.collapse_spaces = true;
+  ExpectSurvives(data);
+}
+
+TEST(GgufTokenizer, UnigramScoresAreFloatsAndNotTheirDecimals) {
+  TokenizerData data = SmallUnigram();
+  data.scores[3] = static_cast<double>(-3.1f);
+  TANDEM_ASSERT_OK_AND_ASSIGN(const TokenizerData read, WrittenAndRead(data));
+  EXPECT_EQ(read.scores, data.scores);
+  data.scores[3] = -3.1;
+  ExpectNoForm(data, "token 3 has the score -3.1");
+}
+
+// Else those of the rows without a token would make unknown characters dear: of
+// "xaß", -31 for "xa" and the unknown one are more than -40 for "x" and "aß".
+TEST(GgufTokenizer, UnusedTokensAreNotTheWorst) {
+  const TokenizerData data =
+      UnigramTokens({{"xa", -1}, {"x", -20}, {"a", -20}, {"aß", -20}});
+  TANDEM_ASSERT_OK_AND_ASSIGN(const TokenizerData read,
+                              WrittenAndRead(data, /*padding=*/3));
+  EXPECT_EQ(read.tokens.size(), data.tokens.size() + 3);
+  EXPECT_EQ(read.types.back(), TokenType::kUnused);
+  EXPECT_THAT(TokenizerFrom(data).Encode("xaß"), ElementsAre(1, 0));
+  EXPECT_THAT(TokenizerFrom(read).Encode("xaß"), ElementsAre(1, 0));
+}
+
+TEST(GgufTokenizer, UnigramRefusals) {
+  const auto refused = [](const std::function<void(TokenizerData&)>& change,
+                          const char* message) {
+    TokenizerData data = SmallUnigram();
+    change(data);
+    ExpectNoForm(data, message);
+  };
+  refused([](auto& d) { d.byte_fallback = true; }, "byte_fallback = true");
+  refused([](auto& d) { d.as_sentence_piece = true; }, "single precision");
+  refused([](auto& d) { d.normalize_nfc = true; }, "NFC before");
+  refused([](auto& d) { d.unknown_id.reset(); }, "without a control token");
+  refused([](auto& d) { d.unknown_id = 3; }, "without a control token");
+  refused([](auto& d) { d.fuse_unknown = false; }, "one for neighbours");
+  refused([](auto& d) { d.space_prefix = SpacePrefix::kEveryPart; },
+          "with a space before other texts");
+  refused([](auto& d) { d.space_prefix = SpacePrefix::kTextUnlessSpaceFirst; },
+          "with a space before other texts");
+  refused([](auto& d) { d.collapse_spaces = true; }, "that drops spaces");
+  refused([](auto& d) { d.scores[0] = -7; }, "token 0, '<unk>', has the score");
+  refused([](auto& d) { d.tokens[8] = "a▁", d.scores[8] = -1; },
+          "token 8, 'a▁', has the score -1");
+  refused([](auto& d) { d.scores.pop_back(); }, "8 scores for 9 tokens");
+}
+
+TEST(GgufTokenizer, UnigramThatIsSplitNeedsWholeWordsAndAMark) {
+  TokenizerData data = SmallUnigram();
+  data.split_at_spaces = true;
+  data.tokens[4] = "a▁b";
+  ExpectNoForm(data, "token 4, 'a▁b'");
+  data = SmallUnigram();
+  data.split_at_spaces = true;
+  data.tokens[1] = "c";
+  ExpectNoForm(data, "'▁' is no token");
+}
+
+GgufWriter T5Writer() {
+  GgufWriter writer;
+  writer.AddText("tokenizer.ggml.model", "t5");
+  writer.AddTexts("tokenizer.ggml.tokens",
+                  {"<pad>", "</s>", "<unk>", "▁", "a", "▁a", "<x>"});
+  writer.AddInt32s("tokenizer.ggml.token_type", {3, 3, 2, 1, 1, 1, 4});
+  writer.AddFloat32s("tokenizer.ggml.scores", {-9, 0, 0, -2, -3, -4.5, -1});
+  return writer;
+}
+
+TEST(GgufTokenizer, ReadsUnigramWithTheDefaultsOfLlamaCpp) {
+  TANDEM_ASSERT_OK_AND_ASSIGN(const TokenizerData data,
+                              WriteAndRead(T5Writer()));
+  EXPECT_EQ(data.model, TokenizerModel::kUnigram);
+  EXPECT_THAT(data.scores, ElementsAre(0, 0, 0, -2, -3, -4.5, 0));
+  EXPECT_EQ(data.unknown_id, 2);
+  EXPECT_FALSE(data.add_bos);
+  EXPECT_FALSE(data.byte_fallback);
+  EXPECT_FALSE(data.collapse_spaces);
+  EXPECT_EQ(data.space_prefix, SpacePrefix::kNone);
+  EXPECT_THAT(TokenizerFrom(data).Encode("a <x>ac"),
+              ElementsAre(4, 3, 6, 4, 2));
+}
+
+TEST(GgufTokenizer, UnigramPutsASpaceBeforeAllTextsButSpaces) {
+  GgufWriter writer = T5Writer();
+  writer.AddBool("tokenizer.ggml.add_space_prefix", true);
+  TANDEM_ASSERT_OK_AND_ASSIGN(const TokenizerData data, WriteAndRead(writer));
+  const Tokenizer tokenizer = TokenizerFrom(data);
+  EXPECT_THAT(tokenizer.Encode("a<x>a"), ElementsAre(5, 6, 5));
+  EXPECT_THAT(tokenizer.Encode(" a "), ElementsAre(3, 5, 3));
+  EXPECT_THAT(tokenizer.Encode("  "), ElementsAre(3, 3));
+  EXPECT_THAT(FormatTokenizerJson(data), IsInvalid("but those of spaces"));
+}
+
+// Its own marks stay, other than SentencePiece's.
+TEST(GgufTokenizer, UnigramThatDropsSpacesPutsOneBeforeEveryWord) {
+  GgufWriter writer = T5Writer();
+  writer.AddBool("tokenizer.ggml.remove_extra_whitespaces", true);
+  TANDEM_ASSERT_OK_AND_ASSIGN(const TokenizerData data, WriteAndRead(writer));
+  const Tokenizer tokenizer = TokenizerFrom(data);
+  EXPECT_THAT(tokenizer.Encode("  a   a  "), ElementsAre(5, 5));
+  EXPECT_THAT(tokenizer.Encode("a▁ "), ElementsAre(5, 3));
+  EXPECT_THAT(tokenizer.Encode("  "), IsEmpty());
+}
+
+TEST(GgufTokenizer, AnEmptyCharsmapIsNone) {
+  GgufWriter writer = T5Writer();
+  writer.AddInt32s("tokenizer.ggml.precompiled_charsmap", {});
+  EXPECT_THAT(WriteAndRead(writer), IsOk());
+}
+
+TEST(GgufTokenizer, ACharsmapIsRefused) {
+  GgufWriter writer = T5Writer();
+  writer.AddInt32s("tokenizer.ggml.precompiled_charsmap", {1, 2, 3});
+  EXPECT_THAT(WriteAndRead(writer),
+              IsInvalid("precompiled_charsmap' has 3 bytes"));
+}
+
+TEST(GgufTokenizer, UnigramNeedsAScoreForEachToken) {
+  GgufWriter writer;
+  writer.AddText("tokenizer.ggml.model", "t5");
+  writer.AddTexts("tokenizer.ggml.tokens", {"<unk>", "a"});
+  EXPECT_THAT(WriteAndRead(writer), IsInvalid("scores' is missing"));
+  writer.AddFloat32s("tokenizer.ggml.scores", {0});
+  EXPECT_THAT(WriteAndRead(writer), IsInvalid("has 1 values"));
+}
+
 TEST(GgufTokenizer, OtherModelsAreRefusedByName) {
   GgufWriter writer;
   writer.AddText("tokenizer.ggml.model", "bert");
   writer.AddTexts("tokenizer.ggml.tokens", {"a"});
   EXPECT_THAT(WriteAndRead(writer), IsInvalid("is 'bert', only 'gpt2'"));
+}
+
+// llama.cpp would put a token of its own at the end of every prompt.
+TEST(GgufTokenizer, UnigramAddsNoEnd) {
+  GgufWriter writer;
+  ASSERT_THAT(AddTokenizer(SmallUnigram(), 9, writer), IsOk());
+  const TempFolder folder;
+  ASSERT_THAT(writer.Write(folder / "t.gguf"), IsOk());
+  TANDEM_ASSERT_OK_AND_ASSIGN(const GgufFile file, ReadGguf(folder / "t.gguf"));
+  EXPECT_FALSE(file.Flag("tokenizer.ggml.add_eos_token", true).value());
+}
+
+TEST(GgufTokenizer, UnusedTokensOfAUnigramHaveNoJson) {
+  TokenizerData data = SmallUnigram();
+  EXPECT_THAT(FormatTokenizerJson(data), IsOk());
+  data.types[6] = TokenType::kUnused;
+  EXPECT_THAT(FormatTokenizerJson(data), IsInvalid("token 6, 'é', is unused"));
 }
 
 }  // namespace
