@@ -20,10 +20,10 @@ StatusOr<TokenizerData> TokenizerOfGguf(const GgufFile& file);
 // Adds the keys of a tokenizer, filled up with unused tokens to the number of
 // rows that the embedding table has: llama.cpp wants a token for each.
 // TokenizerOfGguf reads back a tokenizer that gives the same ids, and llama.cpp
-// one that does so too, but for form C (NFC): it leaves that out, although the
-// models named qwen2 and olmo were trained with it. InvalidArgument, so that
-// nothing changes silently: what CheckGgufForm or ScoresOf refuse, more tokens
-// than `vocabulary_size`.
+// one that does so too, but for two things that it leaves out: form C (NFC),
+// although the models named qwen2 and olmo were trained with it, and what
+// follows a NUL in a token. InvalidArgument, so that nothing changes silently:
+// what CheckGgufForm or ScoresOf refuse, more tokens than `vocabulary_size`.
 Status AddTokenizer(const TokenizerData& data, int64_t vocabulary_size,
                     GgufWriter& writer);
 
