@@ -19,9 +19,10 @@ void ClearUnseen(float* row, const SeenKeys& seen) {
 TANDEM_VECTORISED float SoftmaxOfRow(float* scores, const SeenKeys& seen,
                                      float scale) {
   float largest = scores[seen.from];
+  // Not std::max, which is no vector: its second argument wins over a NaN.
 #pragma omp simd reduction(max : largest)
   for (int64_t i = seen.from; i < seen.to; ++i)
-    largest = std::max(largest, scores[i]);
+    largest = scores[i] > largest ? scores[i] : largest;
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = seen.from; i < seen.to; ++i) {

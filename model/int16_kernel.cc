@@ -14,25 +14,20 @@
 #endif
 
 namespace tandem {
-#ifdef TANDEM_AVX2
-namespace {
 
-constexpr int64_t kInt16Lanes = 8;
-constexpr int64_t kPairLine = 2 * kPanelColumns;  // int16_t of a panel
-constexpr float kLeastMagnitude = 1e-30f;
-
-// What numbers of a largest magnitude are multiplied by to be at most
-// kMaxInt16, and what undoes that.
-struct Rounding {
-  float factor, scale;
-};
 Rounding RoundingOf(float largest) {
+  constexpr float kLeastMagnitude = 1e-30f;
   if (!(largest <= std::numeric_limits<float>::max()))
     return {0, std::numeric_limits<float>::quiet_NaN()};
   if (largest < kLeastMagnitude) return {0, 0};
   return {kMaxInt16 / largest, largest / kMaxInt16};
 }
 
+#ifdef TANDEM_AVX2
+namespace {
+
+constexpr int64_t kInt16Lanes = 8;
+constexpr int64_t kPairLine = 2 * kPanelColumns;  // int16_t of a panel
 TANDEM_AVX2 inline __m256i Magnitudes(const float* x) {
   return _mm256_and_si256(
       _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),

@@ -32,6 +32,13 @@ constexpr int64_t Int16Depth(int64_t depth) {
 // number which is not finite has the scale NaN; one whose magnitudes are below
 // 1e-30 is zero.
 
+// What numbers of this largest magnitude are multiplied by to be at most
+// kMaxInt16, and what undoes that.
+struct Rounding {
+  float factor, scale;
+};
+Rounding RoundingOf(float largest);
+
 // x [depth], at most a block: values [Int16Depth(depth)]; returns the scale.
 float RoundBlock(const float* x, int64_t depth, int16_t* values);
 

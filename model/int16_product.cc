@@ -9,6 +9,7 @@
 
 #include "model/aten.h"
 #include "model/int16_kernel.h"
+#include "model/int16_panels.h"
 #include "model/panel_source.h"
 
 namespace tandem {
@@ -75,10 +76,9 @@ class RoundedPanels {
   void Round(const PanelSource& source, int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
       ForEachBlock(source.depth, [&](int64_t first, int64_t n) {
-        source.Pack(first, n, p * kPanelColumns, block_);
-        RoundPanelBlock(
-            block_, n, values_[p - begin] + first * kPanelColumns,
-            scales_[p - begin] + first / kInt16Block * kPanelColumns);
+        RoundBlock(source, first, n, p * kPanelColumns,
+                   values_[p - begin] + first * kPanelColumns,
+                   scales_[p - begin] + first / kInt16Block * kPanelColumns);
       });
   }
   Int16Panel At(int64_t index) const {
@@ -86,6 +86,21 @@ class RoundedPanels {
   }
 
  private:
+  void RoundBlock(const PanelSource& source, int64_t first, int64_t depth,
+                  int64_t column, int16_t* values, float* scales) {
+    if (source.IsWholeBfloat16(column)) {
+      const uint16_t* matrix = source.Bfloat16(first, column);
+      if (source.HasNeighboursInRows())
+        return RoundBfloat16Columns(matrix, source.line_stride(), depth, values,
+                                    scales);
+      if (depth % kBfloat16RowsStep == 0)
+        return RoundBfloat16Rows(matrix, source.line_stride(), depth, values,
+                                 scales);
+    }
+    source.Pack(first, depth, column, block_);
+    RoundPanelBlock(block_, depth, values, scales);
+  }
+
   alignas(32) float block_[kInt16Block * kPanelColumns];
   alignas(
       32) int16_t values_[kInt16PanelsAtATime][kMaxInt16Depth * kPanelColumns];

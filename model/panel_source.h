@@ -38,6 +38,20 @@ struct PanelSource {
   int64_t ColumnsFrom(int64_t column) const {
     return std::min(kPanelColumns, columns_ - column);
   }
+  // Where all columns of a panel are there, and bf16.
+  bool IsWholeBfloat16(int64_t column) const {
+    return !is_float_ && ColumnsFrom(column) == kPanelColumns;
+  }
+  // Then: its first element, from the `skip`th of these rows on; whether
+  // elements of a row are neighbours, else those of a column are; and how far
+  // apart lines of neighbours are.
+  const uint16_t* Bfloat16(int64_t skip, int64_t column) const {
+    return At<uint16_t>(first + skip, column);
+  }
+  bool HasNeighboursInRows() const { return column_stride_ == 1; }
+  int64_t line_stride() const {
+    return HasNeighboursInRows() ? row_stride_ : column_stride_;
+  }
   // Columns from `column` on of `rows` rows from the `skip`th of these on, with
   // zeros behind the last column: a panel [rows, kPanelColumns].
   void Pack(int64_t skip, int64_t rows, int64_t column, float* panel) const {
@@ -48,13 +62,17 @@ struct PanelSource {
  private:
   template <typename T>
   void PackAs(int64_t row, int64_t rows, int64_t column, float* panel) const {
-    const T* data = static_cast<const T*>(data_) + row * row_stride_ +
-                    column * column_stride_;
-    if (column_stride_ == 1) {
+    const T* data = At<T>(row, column);
+    if (HasNeighboursInRows()) {
       PackColumns(data, row_stride_, ColumnsFrom(column), rows, panel);
     } else {
       PackRows(data, column_stride_, ColumnsFrom(column), rows, panel);
     }
+  }
+  template <typename T>
+  const T* At(int64_t row, int64_t column) const {
+    return static_cast<const T*>(data_) + row * row_stride_ +
+           column * column_stride_;
   }
 
   int64_t columns_, row_stride_, column_stride_;

@@ -4,6 +4,7 @@
 
 #include "model/instruction_set.h"
 #include "model/six_rows_assembler.h"
+#include "model/transpose_eight.h"
 #include "model/widened.h"
 
 #ifdef TANDEM_AVX2
@@ -28,32 +29,6 @@ TANDEM_AVX2 inline __m256 LoadLanes(const uint16_t* x) {
       _mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
 }
 
-TANDEM_AVX2 inline __m256 LowPairs(__m256 a, __m256 b) {
-  return _mm256_shuffle_ps(a, b, 0x44);
-}
-TANDEM_AVX2 inline __m256 HighPairs(__m256 a, __m256 b) {
-  return _mm256_shuffle_ps(a, b, 0xee);
-}
-
-// Eight by eight, in place.
-TANDEM_AVX2 inline void Transpose(__m256* r) {
-  __m256 t[kLanes], u[kLanes];
-  for (int i = 0; i < kLanes; i += 2) {
-    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < kLanes; i += 4) {
-    for (int half = 0; half < 2; ++half) {
-      u[i + 2 * half] = LowPairs(t[i + half], t[i + 2 + half]);
-      u[i + 2 * half + 1] = HighPairs(t[i + half], t[i + 2 + half]);
-    }
-  }
-  for (int i = 0; i < 4; ++i) {
-    r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
-    r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
-  }
-}
-
 // Eight elements of each of 16 rows.
 template <typename T>
 TANDEM_AVX2 inline void PackSquares(const T* matrix, int64_t stride,
@@ -62,7 +37,7 @@ TANDEM_AVX2 inline void PackSquares(const T* matrix, int64_t stride,
     __m256 lanes[kLanes];
     for (int64_t i = 0; i < kLanes; ++i)
       lanes[i] = LoadLanes(matrix + (first + i) * stride);
-    Transpose(lanes);
+    TransposeEight(lanes);
     for (int64_t i = 0; i < kLanes; ++i)
       _mm256_store_ps(panel + i * kPanelColumns + first, lanes[i]);
   }

@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
+#include <vector>
 
 #include "model/aten.h"
 #include "model/instruction_set.h"
 #include "model/int16_kernel.h"
+#include "model/int16_panels.h"
 #include "tests/testing/make_tensor.h"
 
 namespace tandem {
@@ -68,6 +71,59 @@ class Int16ProductTest : public ::testing::Test {
     if (!HasAvx2()) GTEST_SKIP();
   }
 };
+
+// bf16 [depth, kPanelColumns] with a column of zeros, one of tiny numbers and
+// one that is not finite.
+at::Tensor OddPanel(int64_t depth) {
+  at::Tensor panel = RandomTensor({depth, kPanelColumns}, depth);
+  panel.select(1, 3).zero_();
+  panel.select(1, 9).mul_(1e-35);
+  panel.select(1, 14)[depth - 1] = INFINITY;
+  return panel.to(at::kBFloat16);
+}
+
+struct RoundedPanel {
+  std::vector<int16_t> values;
+  std::vector<float> scales = std::vector<float>(kPanelColumns);
+
+  explicit RoundedPanel(int64_t depth)
+      : values(Int16Depth(depth) * kPanelColumns) {}
+};
+
+void ExpectSamePanel(const RoundedPanel& a, const RoundedPanel& b) {
+  for (int64_t c = 0; c < kPanelColumns; ++c) {
+    const bool is_finite = !std::isnan(b.scales[c]);
+    EXPECT_EQ(std::isnan(a.scales[c]), !is_finite) << c;
+    if (!is_finite) continue;
+    EXPECT_EQ(a.scales[c], b.scales[c]) << c;
+    for (size_t i = 0; i < a.values.size(); i += 2 * kPanelColumns)
+      for (const size_t at : {i + 2 * c, i + 2 * c + 1})
+        EXPECT_EQ(a.values[at], b.values[at]) << c << " " << i;
+  }
+}
+
+TEST_F(Int16ProductTest, PanelsOfBfloat16AreThoseByWayOfFp32) {
+  for (const int64_t depth : {1, 2, 15, 16, 48, 127, 128}) {
+    const at::Tensor panel = OddPanel(depth);
+    RoundedPanel expected(depth), by_columns(depth), by_rows(depth);
+    const at::Tensor wide = panel.to(at::kFloat).contiguous();
+    RoundPanelBlock(wide.const_data_ptr<float>(), depth, expected.values.data(),
+                    expected.scales.data());
+    // In a matrix that is wider than a panel, and longer.
+    const at::Tensor rows = at::cat({panel, panel}, 1);
+    const auto bits = [](const at::Tensor& x) {
+      return static_cast<const uint16_t*>(x.const_data_ptr());
+    };
+    RoundBfloat16Columns(bits(rows), rows.stride(0), depth,
+                         by_columns.values.data(), by_columns.scales.data());
+    ExpectSamePanel(by_columns, expected);
+    if (depth % kBfloat16RowsStep != 0) continue;
+    const at::Tensor columns = at::cat({panel, panel}, 0).t().contiguous();
+    RoundBfloat16Rows(bits(columns), columns.stride(0), depth,
+                      by_rows.values.data(), by_rows.scales.data());
+    ExpectSamePanel(by_rows, expected);
+  }
+}
 
 TEST_F(Int16ProductTest, IsTheProductWithinItsRounding) {
   for (const Int16Shape& shape : kInt16Shapes) {
