@@ -74,6 +74,22 @@ StatusOr<Adapter> CreateFactors(const DecoderConfig& config,
   return adapter;
 }
 
+// PEFT saves these with an adapter of a base whose vocabulary was changed.
+Status CheckVocabulary(const DecoderConfig& config, const std::string& name,
+                       const at::Tensor& tensor) {
+  const bool has_a_row_per_token =
+      name.find("embed_tokens") != std::string::npos ||
+      name.find("lm_head") != std::string::npos;
+  if (!has_a_row_per_token || tensor.dim() != 2 ||
+      tensor.size(0) == config.vocabulary_size) {
+    return OkStatus();
+  }
+  return InvalidArgument(
+      "adapter tensor '{}' has {} rows, the base model's vocabulary {} tokens: "
+      "the adapter was made for another vocabulary",
+      name, tensor.size(0), config.vocabulary_size);
+}
+
 }  // namespace
 
 StatusOr<Adapter> CreateAdapter(const Decoder& model,
@@ -112,8 +128,10 @@ Status CheckAdapterTensors(const DecoderConfig& config,
     }
   }
   if (unknown.empty()) return OkStatus();
+  const auto& [name, tensor] = *unknown.begin();
+  TANDEM_RETURN_IF_ERROR(CheckVocabulary(config, name, tensor));
   return InvalidArgument("adapter tensor '{}' is not part of this adapter",
-                         unknown.begin()->first);
+                         name);
 }
 
 }  // namespace tandem

@@ -257,6 +257,17 @@ TEST_F(AdapterFolderTest, RefusesTensorsThatDoNotFit) {
   ExpectRefused("is missing");
 }
 
+TEST_F(AdapterFolderTest, NamesAnotherVocabulary) {
+  Save();
+  const std::string name = "base_model.model.model.embed_tokens.weight";
+  adapter_.tensors[name] = at::zeros({300, 32});
+  WriteTensors();
+  ExpectRefused("'" + name + "' has 300 rows, the base model's vocabulary 261");
+  adapter_.tensors[name] = at::zeros({261, 32});
+  WriteTensors();
+  ExpectRefused("is not part of this adapter");
+}
+
 TEST_F(AdapterFolderTest, MissingFilesAreNotFound) {
   EXPECT_THAT(Load(),
               StatusIs(StatusCode::kNotFound, HasSubstr("adapter_config")));
