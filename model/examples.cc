@@ -73,10 +73,14 @@ StatusOr<std::vector<TokenizedExample>> LoadTokenizedExamples(
   TANDEM_ASSIGN_OR_RETURN(const std::vector<Example> examples,
                           ReadExamples(path, max_examples));
   std::vector<TokenizedExample> tokenized;
-  for (const Example& example : examples) {
-    TANDEM_ASSIGN_OR_RETURN(TokenizedExample one,
-                            TokenizeExample(tokenizer, example, max_tokens));
-    if (HasTarget(one)) tokenized.push_back(std::move(one));
+  for (size_t i = 0; i < examples.size(); ++i) {
+    StatusOr<TokenizedExample> one =
+        TokenizeExample(tokenizer, examples[i], max_tokens);
+    if (!one.ok()) {
+      return Annotate(one.status(),
+                      fmt::format("{}: example {}", path.string(), i + 1));
+    }
+    if (HasTarget(*one)) tokenized.push_back(*std::move(one));
   }
   if (tokenized.empty()) {
     return InvalidArgument(
