@@ -9,9 +9,6 @@
 namespace tandem {
 namespace {
 
-constexpr InstructionSet kSets[] = {
-    InstructionSet::kPortable, InstructionSet::kAvx2, InstructionSet::kVnni};
-
 std::vector<float> RandomActivations(int64_t size, uint64_t seed) {
   SeededRandom random(seed);
   std::vector<float> x(size);
@@ -63,35 +60,53 @@ Expected Dot(const BlockMatrix& matrix, int64_t row,
   return e;
 }
 
-TEST(BlockDot, IsTheDotProductWithRoundedActivations) {
+class BlockDotOf : public ::testing::TestWithParam<InstructionSet> {};
+
+TEST_P(BlockDotOf, IsTheDotProductWithRoundedActivations) {
+  if (GetParam() > BestInstructionSet())
+    GTEST_SKIP() << "this processor lacks it";
   for (const GgmlType type : testing::kQuantisedTypes) {
-    for (const InstructionSet set : kSets) {
-      if (set > BestInstructionSet()) continue;
-      const BlockDot dot = FindBlockDot(type, set);
-      if (dot == nullptr) continue;
-      for (const int64_t blocks : {1, 2, 7}) {
-        const int64_t columns = blocks * FormatOf(type).block_values;
-        const auto matrix =
-            testing::RandomBlocks(type, kDotRows, columns, blocks);
-        const std::vector<float> x = RandomActivations(columns, 5);
-        Int8Row rounded;
-        rounded.Assign(x.data(), columns);
-        const std::byte* rows[kDotRows];
-        for (int r = 0; r < kDotRows; ++r) rows[r] = matrix->Row(r);
-        float results[kDotRows];
-        dot(rows, blocks, rounded, results);
-        for (int r = 0; r < kDotRows; ++r) {
-          const Expected e = Dot(*matrix, r, x, rounded);
-          EXPECT_NEAR(results[r], e.rounded, 2e-6 * e.magnitude)
-              << FormatOf(type).name << " set " << static_cast<int>(set);
-          EXPECT_LE(std::fabs(results[r] - e.exact),
-                    e.bound + 2e-6 * e.magnitude)
-              << FormatOf(type).name;
-        }
+    const BlockDot dot = FindBlockDot(type, GetParam());
+    if (dot == nullptr) continue;
+    for (const int64_t blocks : {1, 2, 7}) {
+      const int64_t columns = blocks * FormatOf(type).block_values;
+      const auto matrix =
+          testing::RandomBlocks(type, kDotRows, columns, blocks);
+      const std::vector<float> x = RandomActivations(columns, 5);
+      Int8Row rounded;
+      rounded.Assign(x.data(), columns);
+      const std::byte* rows[kDotRows];
+      for (int r = 0; r < kDotRows; ++r) rows[r] = matrix->Row(r);
+      float results[kDotRows];
+      dot(rows, blocks, rounded, results);
+      for (int r = 0; r < kDotRows; ++r) {
+        const Expected e = Dot(*matrix, r, x, rounded);
+        EXPECT_NEAR(results[r], e.rounded, 2e-6 * e.magnitude)
+            << FormatOf(type).name;
+        EXPECT_LE(std::fabs(results[r] - e.exact), e.bound + 2e-6 * e.magnitude)
+            << FormatOf(type).name;
       }
     }
   }
 }
+
+std::string NameOfSet(const ::testing::TestParamInfo<InstructionSet>& info) {
+  switch (info.param) {
+    case InstructionSet::kPortable:
+      return "Portable";
+    case InstructionSet::kAvx2:
+      return "Avx2";
+    case InstructionSet::kVnni:
+      break;
+  }
+  return "Vnni";
+}
+
+INSTANTIATE_TEST_SUITE_P(Sets, BlockDotOf,
+                         ::testing::Values(InstructionSet::kPortable,
+                                           InstructionSet::kAvx2,
+                                           InstructionSet::kVnni),
+                         NameOfSet);
 
 TEST(BlockDot, HasTheFormatsOfRealFiles) {
   int found = 0;

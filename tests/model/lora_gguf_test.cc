@@ -118,6 +118,42 @@ TEST_F(LoraGgufTest, EveryModuleKeepsItsOwnRank) {
   }
 }
 
+// llama.cpp scales every module by the file's alpha / rank: rsLoRA changes the
+// alpha, and what patterns ask for besides goes into B.
+TEST_F(LoraGgufTest, EveryModuleKeepsItsOwnScale) {
+  LoraOptions options = {
+      .rank = 4, .alpha = 6, .target_modules = {"q_proj", "up_proj"}};
+  options.use_rslora = true;
+  options.alpha_pattern = {{*ModulePattern::EndOfName("1.mlp.up_proj"), 24}};
+  const Adapter saved = RandomAdapter(options);
+  ASSERT_THAT(SaveLoraGguf(saved, TinyDecoderConfig(), path_), IsOk());
+  TANDEM_ASSERT_OK_AND_ASSIGN(const Adapter loaded,
+                              LoadAdapter(path_, TinyDecoderConfig()));
+  EXPECT_FALSE(loaded.options.use_rslora);
+  EXPECT_EQ(loaded.options.alpha, 12);  // 12 / 4 = 6 / sqrt(4)
+  TANDEM_ASSERT_OK_AND_ASSIGN(
+      const std::vector<AdaptedLinear> linears,
+      AdaptedLinears(TinyDecoderConfig(), saved.options));
+  for (const AdaptedLinear& linear : linears) {
+    const bool is_other = linear.module.ends_with("1.mlp.up_proj");
+    EXPECT_EQ(linear.scale, is_other ? 12 : 3) << linear.module;
+    const std::string b = LoraBName(linear.module);
+    EXPECT_TRUE(
+        at::equal(loaded.tensors.at(b) * 3, saved.tensors.at(b) * linear.scale))
+        << linear.module;
+    EXPECT_TRUE(at::equal(loaded.tensors.at(LoraAName(linear.module)),
+                          saved.tensors.at(LoraAName(linear.module))));
+  }
+}
+
+TEST_F(LoraGgufTest, MagnitudesAreRefused) {
+  Adapter saved = RandomAdapter({.rank = 4});
+  saved.options.use_dora = true;
+  EXPECT_THAT(SaveLoraGguf(saved, TinyDecoderConfig(), path_),
+              StatusIs(StatusCode::kInvalidArgument,
+                       HasSubstr("export a merged model")));
+}
+
 // The definition in convert_hf_to_gguf.py: reshape(heads, 2, d / 2, r),
 // swapaxes(1, 2); A keeps its rows, which are ranks.
 TEST_F(LoraGgufTest, RowsOfQueriesAreInterleavedInBAlone) {
