@@ -7,7 +7,6 @@
 #include "model/adapted_linears.h"
 #include "model/architecture.h"
 #include "model/aten.h"
-#include "model/weight_arena.h"
 #include "model/weight_layout.h"
 
 namespace tandem {
@@ -31,7 +30,8 @@ class Collector {
     if (found == checkpoint_.blocks.end()) return Take(name, storage_.dtype);
     const FrozenWeight blocks(found->second);
     if (!HasShape(name, {blocks.rows(), blocks.columns()})) return {};
-    return storage_.keeps_blocks ? blocks : Dequantised(blocks);
+    return storage_.keeps_blocks ? blocks
+                                 : FrozenWeight(blocks.To(storage_.dtype));
   }
   // What a norm multiplies by.
   at::Tensor TakeNorm(const std::string& name) {
@@ -54,13 +54,6 @@ class Collector {
   const Status& status() const { return status_; }
 
  private:
-  FrozenWeight Dequantised(const FrozenWeight& blocks) {
-    at::Tensor matrix =
-        arena_.Empty(blocks.rows(), blocks.columns(), storage_.dtype);
-    blocks.CopyRows(0, matrix);
-    return matrix;
-  }
-
   at::Tensor Take(const std::string& name, at::ScalarType dtype) {
     if (!layout_.contains(name)) return at::Tensor();
     const auto found = checkpoint_.tensors.find(name);
@@ -89,7 +82,6 @@ class Collector {
   const Checkpoint& checkpoint_;
   const WeightStorage storage_;
   std::map<std::string, WeightLayout> layout_;
-  WeightArena arena_;
   Status status_;
 };
 

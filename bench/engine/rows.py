@@ -84,8 +84,8 @@ NODE_LLAMA = Peer("node-llama-cpp, prebuilt",
                   model=inputs.GGUF)
 ITEMS = ("--items", "200")  # of 570
 BLOCKS = ("--dtype", "quantised")  # as the file has them
-LOADED = Row("load", "load the GGUF, ready to train", 3, ("load", *BFLOAT16),
-             transformers("load.py", multiplies=False))
+LOADED = Row("load", "load the GGUF into bf16 weights, ready to train", 3,
+             ("load", *BFLOAT16), transformers("load.py", multiplies=False))
 QV = ("--targets", "qv")
 
 ROWS = (
@@ -117,7 +117,9 @@ ROWS = (
     Row("tokenize", "tokenizer, mixed text", 1, ("tokenize",),
         (Peer("tokenizers", ("tokenize_texts.py",)),), "texts.json",
         threads=(1,)),
-    LOADED,
     dataclasses.replace(LOADED, name="start", whole_process=True,
-                        work="the same, from the start of the process"),
+                        work="start: load the GGUF, ready to train"),
+    LOADED,
+    dataclasses.replace(LOADED, name="load_blocks", ours=("load", *BLOCKS),
+                        work="the same in the file's blocks (QLoRA)"),
 )
