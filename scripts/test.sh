@@ -60,6 +60,7 @@ if ((fast)); then
 else
   fetch_eval_requests
   fetch_gemma
+  fetch_published_tokenizers
   check_tidy
   run_tests
 fi

@@ -9,6 +9,7 @@ import random
 import unicodedata
 
 import torch
+from tokenizers import normalizers
 
 from conftest import ROOT
 
@@ -143,6 +144,12 @@ def strings():
     found += [text for text in decoded if all(map(is_settled, text))]
     assert len(found) > 20000 and len(SCRIPTS) >= 30
     return found
+
+
+def has_the_same_form(normalizer, text):
+    """By NFC, if it is that: Hugging Face's composition of characters is of Unicode 9."""
+    return not isinstance(normalizer, normalizers.NFC) or (
+        unicodedata.normalize("NFC", text) == normalizer.normalize_str(text))
 
 
 def assert_same(texts, got, expected):

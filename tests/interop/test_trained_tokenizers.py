@@ -139,12 +139,10 @@ def training_texts(texts):
 
 
 def is_comparable(tokenizer, text):
-    """Hugging Face's composition of characters is of Unicode 9; and its unigram
-    model makes control and byte tokens of their text, as SentencePiece's and
-    ours do not."""
-    if isinstance(tokenizer.normalizer, normalizers.NFC):
-        nfc = unicodedata.normalize("NFC", text)
-        return nfc == tokenizer.normalizer.normalize_str(text)
+    """Hugging Face's unigram model makes control and byte tokens of their text,
+    as SentencePiece's and ours do not."""
+    if not corpus.has_the_same_form(tokenizer.normalizer, text):
+        return False
     return not (isinstance(tokenizer.model, models.Unigram) and
                 any(token in text for token in (*CONTROLS, "<0x")))
 
