@@ -211,6 +211,9 @@ TEST_F(TrainTest, TextOutputSaysWhatWasTrainedOn) {
   std::erase(words, "--json");
   const CommandResult result = RunTandem(words);
   EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("Training 1/2 steps"), HasSubstr("2/2 steps"),
+                    HasSubstr("loss "), HasSubstr(" tokens/s, padding 0% (")));
   EXPECT_THAT(result.out, AllOf(HasSubstr("tokens/s; padding 0% ("),
                                 HasSubstr("% full; 0.0% of tokens cut off; 0 "
                                           "malformed lines")));

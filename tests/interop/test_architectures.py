@@ -47,6 +47,10 @@ SHAPES = {
         head_dim=20, sliding_window=70, query_pre_attn_scalar=20,
         layer_types=["sliding_attention", "full_attention"] * 2,
         rope_local_base_freq=5e3, rope_theta=2e5)),
+    "gemma3-linear-rope": ("Gemma3", dict(
+        num_hidden_layers=6, head_dim=16, sliding_window=9,
+        query_pre_attn_scalar=16,
+        rope_scaling=dict(rope_type="linear", factor=8.0))),
     "gemma3-untied-linear-rope": ("Gemma3", dict(
         num_hidden_layers=3, head_dim=8, sliding_window=5,
         query_pre_attn_scalar=13, tie_word_embeddings=False,
@@ -288,3 +292,14 @@ def test_gemma_3_270m(gemma, gemma_path, parity):
     for i, expected in enumerate(logits_of(gemma, documents)):
         assert_near(ours[f"logits.{i}"], expected[-16:])
         assert_near(ours[f"cached.{i}"], expected[-16:])
+
+
+def test_lora_gradients_of_gemma_3_270m(gemma, gemma_path, parity, tmp_path):
+    import copy
+    peft = with_random_lora(copy.deepcopy(gemma), rank=4, alpha=8, std=0.02)
+    peft.save_pretrained(tmp_path)
+    documents = [[2, 651, 5279, 576, 6081, 603, 7127, 235265],
+                 [2] + [(31 * i * i + 17 * i) % 200_000 for i in range(40)]]
+    ours = parity(model=str(gemma_path), adapter=str(tmp_path),
+                  documents=documents, first_targets=[3, 1], gradients=True)
+    assert_same_gradients(ours, peft, documents, [3, 1], count=18 * 7 * 2)

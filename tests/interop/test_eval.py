@@ -71,6 +71,8 @@ def test_metrics(both):
     bits = [item["bits_per_byte"] for item in theirs]
     assert printed["bits_per_byte"]["value"] == pytest.approx(
         statistics.mean(bits), abs=1e-3)
+    assert printed["bits_per_byte"]["standard_error"] == pytest.approx(
+        statistics.stdev(bits) / math.sqrt(ITEMS), rel=1e-2)
 
 
 @pytest.mark.parametrize("task, reason", [

@@ -68,7 +68,10 @@ def exports(tandem, model_path, tmp_path_factory):
                         "hf-bf16": ["hf"],
                         "f16.gguf": ["gguf", "--type", "f16"],
                         "q8_0.gguf": ["gguf", "--type", "q8_0"],
-                        "q4_k.gguf": ["gguf", "--type", "q4_k"]}.items():
+                        "bf16.gguf": ["gguf", "--type", "bf16"],
+                        "q4_0.gguf": ["gguf", "--type", "q4_0"],
+                        "q4_k.gguf": ["gguf", "--type", "q4_k"],
+                        "q6_k.gguf": ["gguf", "--type", "q6_k"]}.items():
         tandem("export", "--run", folder / "run", "--out", folder / name,
                "--format", *flags)
     return folder
@@ -205,7 +208,8 @@ def sure_replies(tandem, our_logits, prompts=PROMPTS, count=NEW_TOKENS, **model)
     return sure[:ENOUGH]
 
 
-@pytest.mark.parametrize("name", ["f16.gguf", "q8_0.gguf", "q4_k.gguf"])
+@pytest.mark.parametrize("name", ["f16.gguf", "bf16.gguf", "q8_0.gguf",
+                                  "q4_0.gguf", "q4_k.gguf", "q6_k.gguf"])
 def test_llama_cpp_continues_as_we_do(tandem, our_logits, llama, exports, name):
     sure = sure_replies(tandem, our_logits, model=exports / name)
     answer = llama(exports / name, prompts=[before for before, _, _ in sure],
@@ -239,7 +243,7 @@ def learnt(tandem, model_path, tmp_path_factory):
         "".join(json.dumps({"text": text}) + "\n" for text in LEARNT))
     tandem("train", "--model", model_path, "--data", folder / "data.jsonl",
            "--out", folder / "peft", "--steps", 25, "--batch-size", 4,
-           "--learning-rate", 5e-3, "--rank", 4, "--alpha", 12,
+           "--learning-rate", 5e-3, "--rank", 4, "--rslora", "--alpha", 6,
            "--target-modules", "q_proj,k_proj,v_proj,down_proj")
     tandem("export", "--model", model_path, "--adapter", folder / "peft",
            "--format", "gguf-lora", "--out", folder / "lora.gguf")
@@ -251,7 +255,7 @@ def test_lora_gguf_fits_its_base(learnt, model_path):
     reader = GGUFReader(learnt / "lora.gguf")
     for key, value in {"general.type": "adapter", "adapter.type": "lora",
                        "general.architecture": "llama",
-                       "adapter.lora.alpha": 12}.items():
+                       "adapter.lora.alpha": 12}.items():  # 6 sqrt(4)
         assert reader.fields[key].contents() == value
     base = {t.name: list(t.shape) for t in GGUFReader(model_path).tensors}
     shapes = {t.name: list(t.shape) for t in reader.tensors}

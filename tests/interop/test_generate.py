@@ -2,6 +2,7 @@
 single steps, and greedy text from quantised blocks."""
 
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -11,6 +12,9 @@ from conftest import binary
 from test_parity import prompts
 
 SURE = 0.5  # between the two largest logits
+# There both factors of products with blocks are rounded to bf16, as they are
+# with bf16 weights.
+MULTIPLIES_BF16 = "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text()
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +98,8 @@ def test_blocks_are_the_dequantised_weights(parity):
     sure = total = 0
     for i in range(3):
         full = exact[f"logits.{i}"]
-        assert (full - kept[f"logits.{i}"]).abs().max().item() <= 1e-3
+        difference = (full - kept[f"logits.{i}"]).abs().max().item()
+        assert difference <= (1 if MULTIPLIES_BF16 else 1e-3)
         # Activations rounded to 8 bits: the same choice wherever it is clear.
         stepped = kept[f"stepped.{i}"]
         two = full.topk(2).values
@@ -113,10 +118,11 @@ def test_quantised_base_trains_with_the_same_losses(
     from test_parity import DOCUMENTS, FIRST_TARGETS
     request = {"documents": DOCUMENTS, "first_targets": FIRST_TARGETS,
                "steps": 3, "adapter": str(adapter(tmp_path))}
-    exact = parity(**request, dtype="fp32")["losses"]
+    dtype, tolerance = ("bf16", 5e-3) if MULTIPLIES_BF16 else ("fp32", 1e-6)
+    whole = parity(**request, dtype=dtype)["losses"]
     kept = parity(**request, dtype="quantised")["losses"]
-    print(f"losses {exact.tolist()}, {kept.tolist()}")
-    assert (exact - kept).abs().max().item() <= 1e-6 * exact.max().item()
+    print(f"losses {whole.tolist()}, {kept.tolist()}")
+    assert (whole - kept).abs().max().item() <= tolerance * whole.max().item()
 
 
 def adapter(folder):

@@ -98,9 +98,11 @@ def test_lora_gradients(parity, peft_model, tmp_path):
 
 def test_twenty_adamw_steps(parity, peft_model, tmp_path):
     peft_model.save_pretrained(tmp_path / "adapter")
-    ours = parity(adapter=str(tmp_path / "adapter"), documents=DOCUMENTS,
-                  first_targets=FIRST_TARGETS, steps=20, learning_rate=1e-3,
-                  weight_decay=0.01)["losses"]
+    request = dict(adapter=str(tmp_path / "adapter"), documents=DOCUMENTS,
+                   first_targets=FIRST_TARGETS, steps=20, learning_rate=1e-3,
+                   weight_decay=0.01)
+    ours = parity(**request)["losses"]
+    rounded = parity(**request, dtype="bf16")["losses"]
     trained = [p for p in peft_model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.01)
     for step in range(20):
@@ -110,4 +112,7 @@ def test_twenty_adamw_steps(parity, peft_model, tmp_path):
         optimizer.step()
         optimizer.zero_grad()
         assert abs(ours[step].item() - loss.item()) <= 1e-3, step
+        off = abs(rounded[step].item() - loss.item())
+        print(f"step {step}: bf16 is off by {off:.1e} of {loss.item():.3f}")
+        assert off <= 0.02, step
     assert ours[-1] < 0.5 * ours[0]
