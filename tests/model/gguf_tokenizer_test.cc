@@ -11,6 +11,7 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 #include "tests/testing/tiny_checkpoint.h"
+#include "tests/testing/unigram_data.h"
 
 namespace tandem {
 namespace {
@@ -21,7 +22,8 @@ using ::tandem::testing::TempFolder;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-using TokenScores = std::vector<std::pair<std::string, double>>;
+using testing::TokenScores;
+using testing::UnigramData;
 
 StatusOr<TokenizerData> WriteAndRead(const GgufWriter& writer) {
   const TempFolder folder;
@@ -188,20 +190,11 @@ TEST(GgufTokenizer, AMergeThatIsNeverReachedIsNoScore) {
 
 // Ids: <unk> 0, then the tokens, and <x> last, which is user-defined.
 TokenizerData UnigramTokens(const TokenScores& scored) {
-  TokenizerData data;
-  data.model = TokenizerModel::kUnigram;
-  data.tokens = {"<unk>"};
-  data.scores = {0};
-  for (const auto& [token, score] : scored) {
-    data.tokens.push_back(token);
-    data.scores.push_back(score);
-  }
+  TokenizerData data = UnigramData(scored);
   data.tokens.push_back("<x>");
   data.scores.push_back(0);
-  data.types.assign(data.tokens.size(), TokenType::kNormal);
+  data.types.push_back(TokenType::kUserDefined);
   data.types.front() = TokenType::kControl;
-  data.types.back() = TokenType::kUserDefined;
-  data.unknown_id = 0;
   return data;
 }
 

@@ -5,6 +5,7 @@
 #include "model/aten.h"
 #include "model/huggingface_folder.h"
 #include "model/weight_layout.h"
+#include "tests/testing/deep_json.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tiny_checkpoint.h"
 
@@ -246,8 +247,7 @@ TEST(HuggingFaceConfigRefuses, TextThatIsNoObject) {
 
 // Copies of nested JSON take stack.
 TEST(HuggingFaceConfigRefuses, DeepNesting) {
-  const std::string deep =
-      std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  const std::string deep = testing::DeepJson();
   EXPECT_THAT(ParseHuggingFaceConfig(R"({"rope_scaling": )" + deep + "}"),
               StatusIs(StatusCode::kInvalidArgument,
                        HasSubstr("nested 1000001 levels deep, at most 100")));

@@ -6,6 +6,7 @@
 
 #include "common/files.h"
 #include "model/aten.h"
+#include "tests/testing/deep_json.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 
@@ -243,8 +244,7 @@ TEST(SafetensorsLies, HeaderLengthBeyondTheFileIsRefused) {
 
 // Nesting must cost no stack: neither where an entry nor where a number is.
 TEST(SafetensorsLies, DeepNestingIsRefusedWithoutACrash) {
-  const std::string deep =
-      std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  const std::string deep = testing::DeepJson();
   for (const std::string& header :
        {R"({"a":)" + deep + "}", R"({"a":{"dtype":"F32","shape":[)" + deep +
                                      R"(],"data_offsets":[0,8]}})"}) {

@@ -8,31 +8,16 @@
 #include "model/byte_token.h"
 #include "model/tokenizer.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/unigram_data.h"
 
 namespace tandem {
 namespace {
 
 using ::tandem::testing::IsInvalid;
 using ::tandem::testing::IsOk;
+using ::tandem::testing::UnigramData;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-// Ids: <unk> 0, then the tokens.
-TokenizerData UnigramData(
-    const std::vector<std::pair<std::string, double>>& scored) {
-  TokenizerData data;
-  data.model = TokenizerModel::kUnigram;
-  data.tokens = {"<unk>"};
-  data.scores = {0};
-  for (const auto& [token, score] : scored) {
-    data.tokens.push_back(token);
-    data.scores.push_back(score);
-  }
-  data.types.assign(data.tokens.size(), TokenType::kNormal);
-  data.types[0] = TokenType::kUnknown;
-  data.unknown_id = 0;
-  return data;
-}
 
 Tokenizer UnigramTokenizer(TokenizerData data) {
   auto tokenizer = Tokenizer::Create(std::move(data));
