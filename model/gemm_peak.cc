@@ -3,21 +3,16 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "model/aten.h"
 #include "model/int16_product.h"
 #include "model/packed_product.h"
+#include "model/stopwatch.h"
 
 namespace tandem {
 namespace {
 
 using Matrix = const at::Tensor&;
-using PeakClock = std::chrono::steady_clock;
-
-double SecondsSince(PeakClock::time_point start) {
-  return std::chrono::duration<double>(PeakClock::now() - start).count();
-}
 
 // Of multiply(a, b) for square matrices, b with its columns' elements next to
 // each other, as a weight's are: LibTorch emulates bf16 a good deal faster so.
@@ -28,13 +23,12 @@ double PeakOf(at::ScalarType dtype, Multiply&& multiply) {
   const at::NoGradGuard no_grad;
   double peak = 0;
   int64_t size = 256;
-  for (const auto start = PeakClock::now();
-       SecondsSince(start) < kTotalSeconds;) {
+  for (const Stopwatch total; total.Seconds() < kTotalSeconds;) {
     const at::Tensor a = at::ones({size, size}, dtype);
     const at::Tensor b = at::ones({size, size}, dtype).t();
-    const auto begin = PeakClock::now();
+    const Stopwatch watch;
     multiply(a, b);
-    const double seconds = SecondsSince(begin);
+    const double seconds = watch.Seconds();
     const double edge = static_cast<double>(size);
     peak = std::max(peak, 2e-9 * edge * edge * edge / seconds);
     // Large enough to be fast, small enough for many trials.
@@ -60,9 +54,13 @@ std::vector<std::string> GemmTypes() {
 
 double PeakGemmGflops(const std::string& type) {
   if (type == "Int16") return Int16Peak();
-  const at::ScalarType dtype = type == "Float" ? at::kFloat : at::kBFloat16;
-  return std::max(PeakOf(dtype, [](Matrix a, Matrix b) { at::mm(a, b); }),
-                  PeakOf(dtype, [](Matrix a, Matrix b) { Product(a, b); }));
+  const bool is_float = type == "Float";
+  const double libtorch = PeakOf(is_float ? at::kFloat : at::kBFloat16,
+                                 [](Matrix a, Matrix b) { at::mm(a, b); });
+  // Elsewhere our own product is LibTorch's.
+  if (!is_float || !PrefersPacking()) return libtorch;
+  return std::max(
+      libtorch, PeakOf(at::kFloat, [](Matrix a, Matrix b) { Product(a, b); }));
 }
 
 }  // namespace tandem

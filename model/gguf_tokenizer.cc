@@ -98,10 +98,9 @@ Status CheckNoCharsmap(const GgufFile& file) {
 Status ReadUnigramScores(const GgufFile& file, TokenizerData& data) {
   TANDEM_RETURN_IF_ERROR(ReadScores(file, data));
   for (size_t id = 0; id < data.scores.size(); ++id) {
-    const TokenType type = data.types[id];
-    const bool counts =
-        type == TokenType::kNormal || type == TokenType::kUnused;
-    data.scores[id] = counts ? static_cast<float>(data.scores[id]) : 0;
+    data.scores[id] = HasUnigramScore(data.types[id])
+                          ? static_cast<float>(data.scores[id])
+                          : 0;
   }
   return OkStatus();
 }

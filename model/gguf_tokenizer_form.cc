@@ -141,11 +141,6 @@ Status CheckSinglePrecision(const TokenizerData& data) {
   return OkStatus();
 }
 
-// What llama.cpp and TokenizerOfGguf take for 0 or do not look at.
-bool HasOwnScore(TokenType type) {
-  return type == TokenType::kNormal || type == TokenType::kUnused;
-}
-
 double LeastScoreOfNormalTokens(const TokenizerData& data) {
   double least = std::numeric_limits<double>::infinity();
   for (size_t id = 0; id < data.tokens.size(); ++id) {
@@ -160,7 +155,7 @@ Status CheckScoresOfOthers(const TokenizerData& data) {
   for (size_t id = 0; id < data.tokens.size(); ++id) {
     const TokenType type = data.types[id];
     const double score = data.scores[id];
-    if (HasOwnScore(type)) continue;
+    if (HasUnigramScore(type)) continue;
     const bool is_in_marked_text =
         type == TokenType::kUserDefined &&
         data.tokens[id].find(kSpaceMark) != std::string::npos;

@@ -27,7 +27,6 @@ Rounding RoundingOf(float largest) {
 namespace {
 
 constexpr int64_t kInt16Lanes = 8;
-constexpr int64_t kPairLine = 2 * kPanelColumns;  // int16_t of a panel
 TANDEM_AVX2 inline __m256i Magnitudes(const float* x) {
   return _mm256_and_si256(
       _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),

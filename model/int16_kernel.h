@@ -24,6 +24,9 @@ static_assert(kInt16Block * kMaxInt16 * kMaxInt16 <=
 // panels with anything.
 inline constexpr int64_t kInt16Step = 8;
 
+// int16_t in a line of a panel: a pair of each column.
+inline constexpr int64_t kPairLine = 2 * kPanelColumns;
+
 constexpr int64_t Int16Depth(int64_t depth) {
   return CeilDivide(depth, kInt16Step) * kInt16Step;
 }

@@ -15,7 +15,6 @@ namespace tandem {
 namespace {
 
 constexpr int64_t kEight = 8;
-constexpr int64_t kLineOfPairs = 2 * kPanelColumns;  // int16_t of a panel
 
 TANDEM_AVX2 inline __m256i LoadSixteen(const uint16_t* x) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
@@ -96,7 +95,7 @@ TANDEM_AVX2 inline void RoundColumnsOfPairs(const uint16_t* matrix,
         RoundPairs(matrix + c * stride, _mm256_broadcast_ss(factors + c));
   TransposeEight(pairs);
   for (int64_t line = 0; line < kEight; ++line)
-    _mm256_storeu_ps(reinterpret_cast<float*>(values + line * kLineOfPairs),
+    _mm256_storeu_ps(reinterpret_cast<float*>(values + line * kPairLine),
                      pairs[line]);
 }
 
@@ -118,7 +117,7 @@ TANDEM_AVX2 void RoundBfloat16Columns(const uint16_t* matrix, int64_t stride,
   const ColumnRoundings roundings(magnitudes, scales);
   const __m256 low = _mm256_load_ps(roundings.factors);
   const __m256 high = _mm256_load_ps(roundings.factors + kEight);
-  for (int64_t i = 0; i < depth; i += 2, values += kLineOfPairs) {
+  for (int64_t i = 0; i < depth; i += 2, values += kPairLine) {
     const SixteenIntegers first = RoundRow(matrix + i * stride, low, high);
     SixteenIntegers second = {_mm256_setzero_si256(), _mm256_setzero_si256()};
     if (i + 1 < depth) second = RoundRow(matrix + (i + 1) * stride, low, high);

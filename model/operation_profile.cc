@@ -4,22 +4,16 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <map>
 #include <optional>
 #include <string_view>
 #include <tuple>
 
 #include "model/aten.h"
+#include "model/stopwatch.h"
 
 namespace tandem {
 namespace {
-
-using ProfileClock = std::chrono::steady_clock;
-
-double SecondsSince(ProfileClock::time_point start) {
-  return std::chrono::duration<double>(ProfileClock::now() - start).count();
-}
 
 struct GemmOperation {
   std::string_view name;
@@ -85,12 +79,12 @@ double GemmTime::Gflops() const {
 struct OperationProfile::Impl {
   // An operation that has begun and not ended.
   struct OpenOperation {
-    ProfileClock::time_point start;
+    Stopwatch watch = {};
     std::optional<GemmKey> gemm = {};
     double inner_seconds = 0;  // of the operations it called
   };
 
-  ProfileClock::time_point start = ProfileClock::now();
+  Stopwatch watch;
   std::vector<OpenOperation> open;
   std::map<std::string, OperationTime> operations;
   std::map<GemmKey, GemmTime> gemms;
@@ -102,7 +96,7 @@ struct OperationProfile::Impl {
   static std::unique_ptr<at::ObserverContext> Begin(
       const at::RecordFunction& operation) {
     if (!active) return nullptr;
-    active->open.push_back({ProfileClock::now(), GemmShape(operation)});
+    active->open.push_back({.gemm = GemmShape(operation)});
     return nullptr;
   }
 
@@ -113,7 +107,7 @@ struct OperationProfile::Impl {
   void Close(const at::RecordFunction& operation) {
     const OpenOperation ended = open.back();
     open.pop_back();
-    const double seconds = SecondsSince(ended.start);
+    const double seconds = ended.watch.Seconds();
     OperationTime& total = operations[ShownName(operation)];
     ++total.calls;
     total.seconds += seconds - ended.inner_seconds;
@@ -148,7 +142,7 @@ OperationProfile::~OperationProfile() {
 
 ProfileReport OperationProfile::Report() const {
   ProfileReport report;
-  report.seconds = SecondsSince(impl_->start);
+  report.seconds = impl_->watch.Seconds();
   report.operations.reserve(impl_->operations.size());
   for (const auto& [name, time] : impl_->operations) {
     report.operations.push_back({name, time.calls, time.seconds});
